@@ -57,7 +57,10 @@ impl fmt::Display for WallTime {
         let (year, month, day) = t.to_calendar_date();
         let (hour, minute, second, micro) = t.to_hms_micro();
         let month = u8::from(month);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
+        )
     }
 }
 
@@ -67,7 +70,11 @@ impl FromStr for WallTime {
         let bad = || BadTime(text.chars().take(40).collect());
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| bad())?;
         let micros = i64::try_from(parsed.unix_timestamp_nanos() / 1000).map_err(|_| bad())?;
-        if (0..=MICROS_MAX).contains(&micros) { Ok(Self(micros)) } else { Err(bad()) }
+        if (0..=MICROS_MAX).contains(&micros) {
+            Ok(Self(micros))
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -124,7 +131,13 @@ mod tests {
 
     #[test]
     fn nonsense_and_far_futures_are_refused() {
-        for bad in ["", "yesterday", "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-01-01T00:00:00Z"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "9999-01-01T00:00:00Z",
+        ] {
             assert!(bad.parse::<WallTime>().is_err(), "{bad}");
         }
     }
