@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The simulated force: what the end-to-end tests, the demo and the benchmarks stand on.
+//!
+//! Starts real cameras, real programs and a bad network; knows nothing of what evidence means.
+
+pub mod rig;

@@ -1,0 +1,24 @@
+//! The parts of a pretended site: cameras good and bad, a network, our programs as processes.
+//!
+//! Everything a test starts here ends when its value is dropped. Waiting is done in
+//! [`eventually`] and by deadlines; no test sleeps for luck.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`cameras`] | real RTSP cameras (GStreamer) from clips, that can go away and come back |
+//! | [`faulty`] | an RTSP camera that misbehaves in one chosen way |
+//! | [`footage`] | the clips, and their access units |
+//! | [`impair`] | a UDP path with loss, delay and cuts, for QUIC |
+//! | [`process`] | our programs, their logs, their deaths |
+//! | [`mod@eventually`] | wait until something is so |
+//! | [`ports`] | free loopback ports |
+//! | [`dice`] | random numbers that replay |
+
+pub mod cameras;
+pub mod dice;
+pub mod eventually;
+pub mod faulty;
+pub mod footage;
+pub mod impair;
+pub mod ports;
+pub mod process;
