@@ -4,6 +4,8 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # Programs run from where cargo puts them: the whole workspace is built at once, because building one
 # package alone would choose other dependency features and compile RocksDB's C++ a second time.
+# What starts our programs is told that they are fresh (tests/src/rig/process.rs).
+export WATCHHOUSE_PROGRAMS_BUILT := 1
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .PHONY: help setup build demo test bench lint fmt clean-demo
