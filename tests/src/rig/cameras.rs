@@ -188,7 +188,9 @@ pub async fn probe(url: &Url) -> Result<String> {
         .await?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ffprobe {url}: {said}");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let seen = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(!seen.is_empty(), "ffprobe {url}: no video: {said}");
+    Ok(seen)
 }
 
 #[cfg(test)]

@@ -296,8 +296,7 @@ mod tests {
             Path::open(target, 7, lossy).await.unwrap(),
             Path::open(target, 8, lossy).await.unwrap(),
         );
-        let (a, b, c) =
-            tokio::join!(exchange(&one, 40), exchange(&two, 40), exchange(&other, 40));
+        let (a, b, c) = tokio::join!(exchange(&one, 40), exchange(&two, 40), exchange(&other, 40));
         assert_eq!(a, b);
         assert_ne!(a, c);
         assert!((8..36).contains(&a.len()), "{} of 40 came back", a.len());

@@ -66,6 +66,7 @@ impl Player {
         };
         let mut timestamp = FIRST_TIMESTAMP.wrapping_add(frame.wrapping_mul(TICKS_PER_FRAME));
         match behaviour {
+            Behaviour::WrongCodec(_) | Behaviour::BadSdp => Action::Skip,
             Behaviour::NeverKeyFrame if unit.key => Action::Skip,
             Behaviour::Closes if faulty => Action::Close,
             Behaviour::StopsMidFrame if faulty => {
@@ -115,4 +116,100 @@ impl Player {
 fn nth(reel: &[AccessUnit], number: u32) -> &AccessUnit {
     let number = usize::try_from(number).expect("usize has 32 bits or more here");
     &reel[number % reel.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::rig::faulty::Reels;
+
+    fn player(behaviour: Behaviour) -> Player {
+        let settings = Settings { behaviour, fault_after_frames: 2 };
+        let nal = |first: u8, len: usize| {
+            Bytes::from([first].into_iter().chain([9].repeat(len)).collect::<Vec<u8>>())
+        };
+        let reel = |len| {
+            let key = AccessUnit { key: true, nals: vec![nal(0x67, 5), nal(0x65, len)] };
+            vec![key, AccessUnit { key: false, nals: vec![nal(0x41, 50)] }]
+        };
+        let reels = Reels { first: reel(4000), second: reel(20) };
+        let (plays, frames) = (AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Shared { reels, settings: Mutex::new(settings), plays, frames };
+        Player::new(Arc::new(shared), settings, 0)
+    }
+
+    /// The packets of a frame, as long as the bytes are well framed; and the bytes after that.
+    fn packets(mut bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+        let mut packets = Vec::new();
+        while let [b'$', 0, high, low, rest @ ..] = bytes {
+            let len = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some((packet, rest)) = rest.split_at_checked(len) else { break };
+            packets.push(packet);
+            bytes = rest;
+        }
+        (packets, bytes)
+    }
+
+    fn frame(player: &mut Player) -> Vec<u8> {
+        match player.next() {
+            Action::Frame(bytes) => bytes,
+            other => panic!("{other:?} instead of a frame"),
+        }
+    }
+
+    fn timestamp(frame: &[u8]) -> u32 {
+        u32::from_be_bytes(frame[8..12].try_into().unwrap())
+    }
+
+    #[test]
+    fn every_fault_begins_at_its_frame_and_not_before() {
+        for behaviour in [
+            Behaviour::Garbage,
+            Behaviour::StopsMidFrame,
+            Behaviour::Closes,
+            Behaviour::SpsChange,
+            Behaviour::TimestampJump { ticks: -5 },
+            Behaviour::LosesPackets { every: 2 },
+        ] {
+            let (mut good, mut bad) = (player(Behaviour::Good), player(behaviour));
+            assert_eq!([good.next(), good.next()], [bad.next(), bad.next()], "{behaviour:?}");
+            assert_ne!(good.next(), bad.next(), "{behaviour:?}");
+        }
+    }
+
+    #[test]
+    fn garbage_breaks_the_framing_and_a_stall_leaves_half_a_frame() {
+        let mut garbage = player(Behaviour::Garbage);
+        let (first, _) = (frame(&mut garbage), frame(&mut garbage));
+        assert_eq!(packets(&first).0.len(), 4);
+        assert_eq!(packets(&first).1, b"");
+        assert_eq!(packets(&frame(&mut garbage)).0.len(), 0, "the noise must not look like RTP");
+        let mut stall = player(Behaviour::StopsMidFrame);
+        let (whole, _) = (frame(&mut stall), frame(&mut stall));
+        let Action::Stall(bytes) = stall.next() else { panic!("it does not stall") };
+        assert_eq!(bytes.len(), whole.len() / 2);
+        assert_ne!(packets(&bytes).1, b"", "it stops inside a packet");
+    }
+
+    #[test]
+    fn a_jump_moves_the_clock_and_a_loss_leaves_a_hole_in_the_numbers() {
+        let mut jump = player(Behaviour::TimestampJump { ticks: -900_000 });
+        let times: Vec<u32> = (0..4).map(|_| timestamp(&frame(&mut jump))).collect();
+        let steps: Vec<u32> = times.windows(2).map(|two| two[1].wrapping_sub(two[0])).collect();
+        assert_eq!(steps, [3600, 3600_u32.wrapping_sub(900_000), 3600]);
+        let mut loss = player(Behaviour::LosesPackets { every: 3 });
+        let _good = (frame(&mut loss), frame(&mut loss));
+        let bytes = frame(&mut loss);
+        let numbers: Vec<u16> = packets(&bytes)
+            .0
+            .iter()
+            .map(|packet| u16::from_be_bytes([packet[2], packet[3]]).wrapping_sub(FIRST_SEQUENCE))
+            .collect();
+        assert_eq!(numbers, [6, 7], "5 and 8 are lost: the 6th and the 9th packet");
+    }
 }

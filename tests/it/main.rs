@@ -1,0 +1,5 @@
+//! The one integration test binary: stories of the whole force, and the house rules.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod tidy;
