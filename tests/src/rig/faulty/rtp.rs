@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_long_picture_is_cut_and_can_be_put_together_again() {
-        let nal: Vec<u8> = [0x65].into_iter().chain((0..4000).map(|n| (n % 251) as u8)).collect();
+        let nal: Vec<u8> = [0x65].into_iter().chain((0..=250).cycle().take(4000)).collect();
         let unit = AccessUnit {
             key: true,
             nals: vec![Bytes::from_static(&[0x67, 1]), Bytes::from(nal.clone())],

@@ -114,8 +114,11 @@ async fn another_picture_size_comes_in_mid_stream() {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     // ffprobe adds a comma and an empty line for what a key frame carries besides.
-    let widths: Vec<&str> =
-        text.lines().map(|line| line.trim_end_matches(',')).filter(|line| *line != "").collect();
+    let widths: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_end_matches(','))
+        .filter(|line| !line.is_empty())
+        .collect();
     let change = widths.iter().position(|&width| width == "320").unwrap();
     assert!(change >= 25 && widths[..change].iter().all(|&width| width == "960"), "{widths:?}");
     assert!(widths[change..].iter().all(|&width| width == "320"), "{widths:?}");
