@@ -1,1 +1,16 @@
-//! Placeholder.
+//! What every one of our programs needs from its machine: clock, tasks, durable files, logs.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`clock`] | the only reader of the system's clocks; a simulated twin for tests |
+//! | [`tasks`] | spawns tasks that shutdown waits for |
+//! | [`durable`] | writes files that survive power loss |
+//! | [`telemetry`] | sends `tracing` to standard error, as lines or JSON |
+
+pub mod clock;
+pub mod durable;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::Clock;
+pub use tasks::Tasks;

@@ -1,0 +1,28 @@
+//! Sends `tracing` events to standard error: lines for a person, JSON for a journal.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One readable line an event.
+    Lines,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Starts logging. `WATCHHOUSE_LOG` chooses levels (`info` when unset), `WATCHHOUSE_LOG_FORMAT=json`
+/// the form. A second call changes nothing.
+pub fn start() {
+    let format = match std::env::var("WATCHHOUSE_LOG_FORMAT").as_deref() {
+        Ok("json") => Format::Json,
+        _ => Format::Lines,
+    };
+    let filter = EnvFilter::try_from_env("WATCHHOUSE_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        Format::Lines => log.with_ansi(false).try_init(),
+        Format::Json => log.json().try_init(),
+    };
+    drop(started);
+}
