@@ -223,4 +223,14 @@ mod tests {
             assert_eq!(probe(&url).await.unwrap(), "h264,320,240", "{auth:?}");
         }
     }
+
+    #[tokio::test]
+    async fn no_camera_outlives_the_test_that_started_it_even_when_that_is_killed() {
+        let mut cameras = Cameras::start([("ext-01", Clip::SmallH264)], Auth::Open).await.unwrap();
+        let mut server = cameras.child.take().unwrap();
+        // What the kernel does with our end of the pipe when we die.
+        drop(server.stdin.take());
+        let ended = timeout(Duration::from_secs(20), server.wait()).await.unwrap().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
 }

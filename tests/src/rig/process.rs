@@ -214,10 +214,14 @@ fn build() -> Result<PathBuf> {
     if std::env::var_os(BUILT).is_some() {
         return Ok(dir.to_owned());
     }
+    let profile = match dir.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
     // The whole workspace, as everywhere: a part of it would choose other features and so build
     // RocksDB again.
     let built = std::process::Command::new("cargo")
-        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args(["build", "--quiet", "--workspace", "--bins", "--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .env("CARGO_TARGET_DIR", dir.parent().context("the target directory has no parent")?)
         .output()
