@@ -248,6 +248,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::rig::eventually::eventually;
 
     /// Sends back what it gets.
     async fn echo() -> (SocketAddr, JoinSet<()>) {
@@ -263,17 +264,25 @@ mod tests {
         (addr, tasks)
     }
 
-    /// Sends `count` numbered datagrams one by one; gives the numbers that came back.
+    /// Sends `count` numbered datagrams one by one, each when the one before is back or counted as
+    /// lost; gives the numbers that came back.
     async fn exchange(path: &Path, count: u32) -> Vec<u32> {
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.connect(path.addr()).await.unwrap();
         let mut back = Vec::new();
         for number in 0..count {
+            let lost_before = path.counters().lost_datagrams;
             client.send(&number.to_be_bytes()).await.unwrap();
-            let mut four = [0; 4];
-            if timeout(Duration::from_millis(150), client.recv(&mut four)).await.is_ok() {
-                back.push(u32::from_be_bytes(four));
-            }
+            let answer = eventually("an answer, or a loss", Duration::from_secs(20), || async {
+                let mut four = [0; 4];
+                let received = timeout(Duration::from_millis(5), client.recv(&mut four)).await;
+                let lost = path.counters().lost_datagrams > lost_before;
+                match received {
+                    Ok(received) => Some(received.is_ok().then(|| u32::from_be_bytes(four))),
+                    Err(_) => lost.then_some(None),
+                }
+            });
+            back.extend(answer.await.unwrap());
         }
         back
     }
