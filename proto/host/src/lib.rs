@@ -5,10 +5,14 @@
 //! | [`clock`] | the only reader of the system's clocks; a simulated twin for tests |
 //! | [`tasks`] | spawns tasks that shutdown waits for |
 //! | [`durable`] | writes files that survive power loss |
+//! | [`quic`] | the one seam to quinn: sockets, windows, a stream that tonic can serve |
+//! | [`settings`] | reads TOML and reports every mistake at once, with its line |
 //! | [`telemetry`] | sends `tracing` to standard error, as lines or JSON |
 
 pub mod clock;
 pub mod durable;
+pub mod quic;
+pub mod settings;
 pub mod tasks;
 pub mod telemetry;
 
