@@ -289,4 +289,13 @@ mod tests {
         let slow = Launch::foreign("slow", "/bin/sleep").args(["60"]);
         assert!(slow.run(Duration::from_millis(50)).await.is_err());
     }
+
+    #[test]
+    fn our_programs_lie_beside_the_tests_freshly_built() {
+        let path = program("watchhouse").unwrap();
+        let tests = std::env::current_exe().unwrap();
+        assert!(tests.starts_with(path.parent().unwrap()), "{}", path.display());
+        let error = program("no-such-program").unwrap_err().to_string();
+        assert!(error.contains("no-such-program"), "{error}");
+    }
 }
