@@ -1,1 +1,147 @@
-//! Room to be furnished.
+//! Burns masks into the pixels before anything is kept. Fails closed: what cannot be masked does
+//! not leave this room.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`zone`] | polygons, and exactly which samples each one covers (pure) |
+//! | [`policy`] | which zones a camera has, who approved them, or that it needs none |
+//! | `transcode` | decode → fill → encode; the only FFmpeg (feature `media`) |
+//! | [`annexb`] | the encoder's byte stream as MP4 wants it (pure) |
+//! | [`pipeline`] | one camera's transcoder on its own thread, between two bounded queues |
+//!
+//! [`CleanFrame`] can be made in two ways only: by [`pass_unmasked`], for a camera whose record
+//! says that no mask is required, and by the transcoder, from a picture whose zones were filled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use custody::WallTime;
+
+use crate::camera::{Event, Frame, Parameters, Reason};
+
+pub mod annexb;
+#[cfg(feature = "media")]
+pub mod pipeline;
+pub mod policy;
+#[cfg(feature = "media")]
+mod transcode;
+pub mod zone;
+
+#[cfg(feature = "media")]
+pub use pipeline::{Feeder, Pipeline, StartError, start};
+pub use policy::{Applied, BadPolicy, Colour, NoMask, Policy};
+pub use zone::{Mistake, Point, Zone};
+
+/// A coded picture that may be kept: its masks are burned in, or none is required.
+#[derive(Debug, Clone)]
+pub struct CleanFrame {
+    frame: Frame,
+    /// The mask that was burned in.
+    applied: Option<Arc<Applied>>,
+}
+
+impl CleanFrame {
+    /// Presentation time on the session's media clock, 90 kHz ticks.
+    #[must_use]
+    pub fn pts(&self) -> i64 {
+        self.frame.pts
+    }
+
+    /// The wall time of [`CleanFrame::pts`].
+    #[must_use]
+    pub fn wall(&self) -> WallTime {
+        self.frame.wall
+    }
+
+    /// When the camera's frame came in.
+    #[must_use]
+    pub fn arrived(&self) -> WallTime {
+        self.frame.arrived
+    }
+
+    /// Whether decoding can start here.
+    #[must_use]
+    pub fn key(&self) -> bool {
+        self.frame.key
+    }
+
+    /// NAL units, each after its length in 4 bytes.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.frame.data
+    }
+
+    /// What a decoder must know; the encoder's own if a mask was burned in.
+    #[must_use]
+    pub fn parameters(&self) -> &Arc<Parameters> {
+        &self.frame.parameters
+    }
+
+    /// RTP packets lost since the frame before.
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        self.frame.lost
+    }
+
+    /// Which mask was burned in; `None` if the camera requires none.
+    #[must_use]
+    pub fn applied(&self) -> Option<&Arc<Applied>> {
+        self.applied.as_ref()
+    }
+}
+
+/// Lets a frame through as it is, byte for byte, on the word of `_approval`.
+#[must_use]
+pub fn pass_unmasked(frame: Frame, _approval: &NoMask) -> CleanFrame {
+    CleanFrame { frame, applied: None }
+}
+
+/// What leaves this room, in the camera's order.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Footage begins.
+    Connected,
+    /// A picture that may be kept.
+    Frame(CleanFrame),
+    /// See [`Event::Jump`].
+    Jump {
+        /// Where the timeline would have put the next frame.
+        from: WallTime,
+        /// Where it puts it now.
+        to: WallTime,
+    },
+    /// Frames were dropped by a full queue, before or in this room, up to the next key frame.
+    Overrun {
+        /// Whole frames dropped.
+        frames: u64,
+    },
+    /// Pictures could not be masked and so are not kept, from `at` up to the next
+    /// [`Output::Frame`].
+    MaskFailed {
+        /// What failed, for a technician.
+        detail: String,
+        /// The wall time of the first picture that is not kept.
+        at: WallTime,
+    },
+    /// See [`Event::Down`].
+    Down {
+        /// The stable reason.
+        reason: Reason,
+        /// What was seen; holds no credentials.
+        detail: String,
+        /// When the session was given up.
+        at: WallTime,
+    },
+}
+
+/// What becomes of `event` when its camera needs no mask.
+#[must_use]
+pub fn pass_event(event: Event, approval: &NoMask) -> Output {
+    match event {
+        Event::Frame(frame) => Output::Frame(pass_unmasked(frame, approval)),
+        Event::Connected(_) => Output::Connected,
+        Event::Jump { from, to } => Output::Jump { from, to },
+        Event::Overrun { frames } => Output::Overrun { frames },
+        Event::Down { reason, detail, at } => Output::Down { reason, detail, at },
+    }
+}

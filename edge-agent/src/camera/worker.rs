@@ -1,0 +1,313 @@
+//! Runs one RTSP session after another, by `retina`. Decides nothing: `watch`, `timeline`,
+//! `stream` and `outbox` do.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use custody::WallTime;
+use futures::StreamExt as _;
+use retina::client::{
+    Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionGroup,
+    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, Transport,
+};
+use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::outbox::{Closed, Outbox};
+use super::timeline::{Outcome, Timeline};
+use super::watch::{Limits, Watch};
+use super::{Address, Codec, Event, Frame, Parameters, Reason, stream};
+
+/// The largest access unit that is taken: twice the largest a 4K camera was seen to make.
+const FRAME_BYTES_MAX: usize = 16 << 20;
+/// How long a camera has to answer our TEARDOWN before the next session begins.
+const TEARDOWN: Duration = Duration::from_secs(5);
+/// How long we wait for sessions that a buggy server still sends to (`retina` forgets them after
+/// 65 s).
+const STALE: Duration = Duration::from_secs(66);
+
+/// Tells the time. `host::Clock` in production; a simulated clock in tests.
+pub trait Clock: Send + Sync {
+    /// Wall time.
+    fn now(&self) -> WallTime;
+    /// Milliseconds of a clock that never goes back.
+    fn tick_ms(&self) -> u64;
+}
+
+/// One camera's session settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it is.
+    pub address: Address,
+    /// When a session is given up, and the pauses between sessions.
+    pub limits: Limits,
+    /// How long the camera has to answer each of DESCRIBE, SETUP and PLAY.
+    pub step_ms_max: u64,
+}
+
+impl Settings {
+    /// The usual settings for `address`.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self { address, limits: Limits::default(), step_ms_max: 10_000 }
+    }
+}
+
+/// Why a session ended.
+struct Down {
+    reason: Reason,
+    detail: String,
+}
+
+/// How a session is left.
+enum Left {
+    /// By the camera or our verdict: try again after a pause.
+    Down(Down),
+    /// The recorder is gone.
+    Closed,
+}
+
+impl From<Closed> for Left {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<Down> for Left {
+    fn from(down: Down) -> Self {
+        Self::Down(down)
+    }
+}
+
+/// Records what the camera does into `events` until `stop` or until the receiver is gone.
+/// `random` spreads the pauses: any uniform source.
+pub async fn run(
+    settings: Settings,
+    clock: impl Clock,
+    mut random: impl FnMut() -> u32 + Send,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+) {
+    let group = Arc::new(SessionGroup::default());
+    let mut worker = Worker {
+        watch: Watch::new(settings.limits),
+        settings,
+        clock,
+        outbox: Outbox::new(events),
+        group: Arc::clone(&group),
+    };
+    let recording = async {
+        loop {
+            let Left::Down(Down { reason, detail }) = worker.run_once().await else { return };
+            let pause_ms = worker.watch.handle_down(random());
+            debug!(%reason, %detail, pause_ms, "camera session ended");
+            let at = worker.clock.now();
+            if worker.outbox.down(Event::Down { reason, detail, at }).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+    };
+    let _ended = stop.run_until_cancelled(recording).await;
+    // The session was dropped above; let its TEARDOWN out before the runtime may go.
+    let _best_effort = tokio::time::timeout(TEARDOWN, group.await_teardown()).await;
+}
+
+struct Worker<C> {
+    settings: Settings,
+    clock: C,
+    watch: Watch,
+    outbox: Outbox,
+    group: Arc<SessionGroup>,
+}
+
+impl<C: Clock> Worker<C> {
+    /// One session, from DESCRIBE to its end.
+    async fn run_once(&mut self) -> Left {
+        self.await_stale_sessions().await;
+        let (mut playing, stream_i, codec) = match self.connect().await {
+            Ok(playing) => playing,
+            Err(down) => return down.into(),
+        };
+        self.watch.handle_session(self.clock.tick_ms());
+        let mut session = Footage {
+            codec,
+            stream_i,
+            parameters: None,
+            timeline: Timeline::default(),
+            lost: 0,
+        };
+        loop {
+            let item = match self.next(&mut playing).await {
+                Ok(item) => item,
+                Err(down) => return down.into(),
+            };
+            if let CodecItem::VideoFrame(frame) = item
+                && let Err(left) = self.take(&mut session, &playing, frame)
+            {
+                return left;
+            }
+        }
+    }
+
+    /// Sessions of ours that the camera may still be sending to would use up its few places.
+    async fn await_stale_sessions(&self) {
+        let _best_effort = tokio::time::timeout(TEARDOWN, self.group.await_teardown()).await;
+        let stale = self.group.stale_sessions();
+        if stale.num_sessions > 0 {
+            let over = self.group.await_stale_sessions(&stale);
+            let _best_effort = tokio::time::timeout(STALE, over).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<(Demuxed, usize, Codec), Down> {
+        let address = &self.settings.address;
+        let options = SessionOptions::default()
+            .creds(address.credentials())
+            .user_agent("watchhouse".to_owned())
+            .session_group(Arc::clone(&self.group))
+            .teardown(TeardownPolicy::Auto);
+        let describe = Session::<Described>::describe(address.url().clone(), options);
+        let mut session = self.step("DESCRIBE", describe).await?;
+        let offered = session.streams().iter().map(|s| (s.media(), s.encoding_name()));
+        let (stream_i, codec) = stream::pick(offered).map_err(|detail| Down {
+            reason: Reason::CodecUnsupported,
+            detail: address.redact(&detail),
+        })?;
+        let setup = SetupOptions::default()
+            .transport(Transport::Tcp(TcpTransportOptions::default()))
+            .frame_format(FrameFormat::MP4);
+        self.step("SETUP", session.setup(stream_i, setup)).await?;
+        // Media time begins at the first packet: cameras lie in RTP-Info.
+        let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
+        let playing = self.step("PLAY", session.play(play)).await?;
+        let demuxed = playing.demuxed().map_err(|e| self.down(&e, false))?;
+        Ok((demuxed, stream_i, codec))
+    }
+
+    /// One request of the handshake, within its time.
+    async fn step<T>(
+        &self,
+        what: &str,
+        request: impl Future<Output = Result<T, retina::Error>>,
+    ) -> Result<T, Down> {
+        let limit = Duration::from_millis(self.settings.step_ms_max);
+        match tokio::time::timeout(limit, request).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.down(&error, false)),
+            Err(_elapsed) => Err(Down {
+                reason: Reason::Unreachable,
+                detail: format!("no answer to {what} in {} ms", self.settings.step_ms_max),
+            }),
+        }
+    }
+
+    fn down(&self, error: &retina::Error, playing: bool) -> Down {
+        let text = error.to_string();
+        let reason = match error.status_code() {
+            Some(status) if status != 200 => stream::reason_of_status(status),
+            _ => stream::reason_of_text(&text, playing),
+        };
+        Down { reason, detail: self.settings.address.redact(&text) }
+    }
+
+    /// The next item, or the verdict when none comes in time.
+    async fn next(&self, playing: &mut Demuxed) -> Result<CodecItem, Down> {
+        let mut item = pin!(playing.next());
+        loop {
+            let now_ms = self.clock.tick_ms();
+            if let Some(reason) = self.watch.poll_verdict(now_ms) {
+                let detail = match reason {
+                    Reason::NeverKeyFrame => "frames come, but no key frame",
+                    _ => "the session stands, but no frame comes",
+                };
+                return Err(Down { reason, detail: detail.to_owned() });
+            }
+            let wait_ms = self.watch.poll_deadline_ms().saturating_sub(now_ms).max(1);
+            let wait = Duration::from_millis(wait_ms);
+            match tokio::time::timeout(wait, item.as_mut()).await {
+                Ok(Some(Ok(item))) => return Ok(item),
+                Ok(Some(Err(error))) => return Err(self.down(&error, true)),
+                Ok(None) => {
+                    let detail = "the camera closed the session".to_owned();
+                    return Err(Down { reason: Reason::Ended, detail });
+                }
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    /// Passes one access unit on.
+    fn take(
+        &mut self,
+        session: &mut Footage,
+        playing: &Demuxed,
+        frame: VideoFrame,
+    ) -> Result<(), Left> {
+        session.lost = session.lost.saturating_add(u32::from(frame.loss()));
+        let begun = session.parameters.is_some();
+        if !begun || frame.has_new_parameters() {
+            session.learn(playing)?;
+        }
+        let (arrived, now_ms) = (self.clock.now(), self.clock.tick_ms());
+        let Some(parameters) = &session.parameters else {
+            // No SPS yet: nothing can be decoded, as if no key frame came.
+            self.watch.handle_frame(now_ms, false);
+            return Ok(());
+        };
+        if !begun {
+            self.outbox.connected(Arc::clone(parameters));
+        }
+        let pts = frame.timestamp().elapsed();
+        let data = Bytes::from(frame.into_data());
+        if data.len() > FRAME_BYTES_MAX {
+            let detail = format!("a frame of {} bytes", data.len());
+            return Err(Down { reason: Reason::Garbage, detail }.into());
+        }
+        let key = stream::is_key(session.codec, &data);
+        self.watch.handle_frame(now_ms, key);
+        let outcome = session.timeline.map(pts, arrived);
+        if let Outcome::Jump { from, to } = outcome {
+            self.outbox.jumped(from, to);
+        }
+        let lost = std::mem::take(&mut session.lost);
+        let parameters = Arc::clone(parameters);
+        let wall = outcome.wall();
+        self.outbox.offer(Frame { pts, wall, arrived, key, data, parameters, lost })?;
+        Ok(())
+    }
+}
+
+/// What one session carries from frame to frame.
+struct Footage {
+    codec: Codec,
+    stream_i: usize,
+    parameters: Option<Arc<Parameters>>,
+    timeline: Timeline,
+    /// Packets lost since the last frame passed on.
+    lost: u32,
+}
+
+impl Footage {
+    /// Takes over the stream's parameters as they are after the latest frame. Equal ones stay the
+    /// same `Arc`: repeating an SPS changes nothing.
+    fn learn(&mut self, playing: &Demuxed) -> Result<(), Down> {
+        let stream = playing.streams().get(self.stream_i);
+        let Some(ParametersRef::Video(video)) = stream.and_then(|s| s.parameters()) else {
+            return Ok(());
+        };
+        let parameters = stream::parameters(self.codec, video).ok_or_else(|| Down {
+            reason: Reason::CodecUnsupported,
+            detail: format!("pictures of {:?} pixels", video.pixel_dimensions()),
+        })?;
+        if self.parameters.as_deref() != Some(&parameters) {
+            self.parameters = Some(Arc::new(parameters));
+        }
+        Ok(())
+    }
+}
