@@ -25,6 +25,8 @@ use bytes::Bytes;
 use custody::WallTime;
 
 pub mod address;
+#[cfg(test)]
+pub(crate) mod clip;
 pub mod outbox;
 pub mod stream;
 pub mod timeline;
