@@ -32,7 +32,9 @@ pub enum BadAddress {
     #[error("a camera's address names no host")]
     NoHost,
     /// A user or password whose percent-escapes are broken.
-    #[error("the user or password in a camera's address has a % that is not followed by two hexadecimal digits of valid text")]
+    #[error(
+        "the user or password in a camera's address has a % that is not followed by two hexadecimal digits of valid text"
+    )]
     BadEscape,
 }
 
@@ -63,11 +65,8 @@ impl Address {
     pub(super) fn redact(&self, text: &str) -> String {
         const DETAIL_CHARS_MAX: usize = 300;
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = if self.password.is_empty() {
-            text
-        } else {
-            text.replace(&self.password, REDACTED)
-        };
+        let text =
+            if self.password.is_empty() { text } else { text.replace(&self.password, REDACTED) };
         text.chars().take(DETAIL_CHARS_MAX).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The test clips as a camera would send them. Knows nothing of RTSP.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +15,6 @@ pub(crate) const START: WallTime = WallTime(1_795_000_000_000_000);
 
 /// A clip, read whole.
 pub(crate) struct Clip {
-    pub(crate) path: PathBuf,
     pub(crate) parameters: Arc<Parameters>,
     pub(crate) frames: Vec<Frame>,
 }
@@ -44,8 +43,8 @@ impl Clip {
         let mdia = &moov.trak[0].mdia;
         let parameters = Arc::new(parameters(&mdia.minf.stbl.stsd.codecs[0]));
         let stbl = &mdia.minf.stbl;
-        let step = i64::from(stbl.stts.entries[0].sample_delta) * 90_000
-            / i64::from(mdia.mdhd.timescale);
+        let step =
+            i64::from(stbl.stts.entries[0].sample_delta) * 90_000 / i64::from(mdia.mdhd.timescale);
         assert_eq!(stbl.stts.entries.len(), 1, "a clip of even rate");
         let frames = ranges(stbl).into_iter().enumerate().map(|(i, range)| {
             let pts = i64::try_from(i).unwrap() * step;
@@ -63,7 +62,7 @@ impl Clip {
         });
         let frames: Vec<_> = frames.collect();
         assert_eq!(frames.len(), 500, "{name}");
-        Self { path, parameters, frames }
+        Self { parameters, frames }
     }
 }
 
@@ -105,7 +104,7 @@ fn parameters(entry: &Entry) -> Parameters {
 /// Where each sample lies in the file.
 fn ranges(stbl: &mp4_atom::Stbl) -> Vec<std::ops::Range<usize>> {
     let StszSamples::Different { sizes } = &stbl.stsz.samples else { panic!("all of one size") };
-    let chunks: Vec<_> = stbl.stco.as_ref().unwrap().entries.iter().copied().collect();
+    let chunks = stbl.stco.as_ref().unwrap().entries.to_vec();
     let per_chunk = |chunk: usize| {
         let number = u32::try_from(chunk + 1).unwrap();
         let entry = stbl.stsc.entries.iter().rfind(|e| e.first_chunk <= number).unwrap();

@@ -215,8 +215,7 @@ mod tests {
         let mut timeline = Timeline::default();
         feed(&mut timeline, 0..100, |n| n * 40_000);
         let after = feed(&mut timeline, 100..400, |n| n * 40_000 + 3_600_000_000);
-        let jumps: Vec<_> =
-            after.iter().filter(|o| matches!(o, Outcome::Jump { .. })).collect();
+        let jumps: Vec<_> = after.iter().filter(|o| matches!(o, Outcome::Jump { .. })).collect();
         let [Outcome::Jump { from, to }] = jumps[..] else { panic!("{jumps:?}") };
         assert_eq!(to.micros_since(*from), 3_600_000_000);
         assert_eq!(after.last().unwrap().wall(), START.plus_micros(399 * 40_000 + 3_600_000_000));

@@ -82,11 +82,8 @@ impl Watch {
     pub fn handle_down(&mut self, random: u32) -> u64 {
         let doublings = self.failures.min(32);
         self.failures = self.failures.saturating_add(1);
-        let step_ms = self
-            .limits
-            .pause_ms_first
-            .saturating_mul(1 << doublings)
-            .min(self.limits.pause_ms_max);
+        let step_ms =
+            self.limits.pause_ms_first.saturating_mul(1 << doublings).min(self.limits.pause_ms_max);
         let off_ms = u128::from(step_ms / 2) * u128::from(random) / u128::from(u32::MAX);
         step_ms.saturating_sub(u64::try_from(off_ms).unwrap_or(0))
     }

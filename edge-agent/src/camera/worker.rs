@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use custody::WallTime;
 use futures::StreamExt as _;
+use host::Clock;
 use retina::client::{
-    Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionGroup,
-    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, Transport,
+    Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionOptions,
+    SetupOptions, TcpTransportOptions, TeardownPolicy, Transport,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use tokio::sync::mpsc;
@@ -30,14 +30,6 @@ const TEARDOWN: Duration = Duration::from_secs(5);
 /// How long we wait for sessions that a buggy server still sends to (`retina` forgets them after
 /// 65 s).
 const STALE: Duration = Duration::from_secs(66);
-
-/// Tells the time. `host::Clock` in production; a simulated clock in tests.
-pub trait Clock: Send + Sync {
-    /// Wall time.
-    fn now(&self) -> WallTime;
-    /// Milliseconds of a clock that never goes back.
-    fn tick_ms(&self) -> u64;
-}
 
 /// One camera's session settings.
 #[derive(Debug, Clone)]
@@ -88,7 +80,7 @@ impl From<Down> for Left {
 /// `random` spreads the pauses: any uniform source.
 pub async fn run(
     settings: Settings,
-    clock: impl Clock,
+    clock: Clock,
     mut random: impl FnMut() -> u32 + Send,
     events: mpsc::Sender<Event>,
     stop: CancellationToken,
@@ -118,15 +110,15 @@ pub async fn run(
     let _best_effort = tokio::time::timeout(TEARDOWN, group.await_teardown()).await;
 }
 
-struct Worker<C> {
+struct Worker {
     settings: Settings,
-    clock: C,
+    clock: Clock,
     watch: Watch,
     outbox: Outbox,
     group: Arc<SessionGroup>,
 }
 
-impl<C: Clock> Worker<C> {
+impl Worker {
     /// One session, from DESCRIBE to its end.
     async fn run_once(&mut self) -> Left {
         self.await_stale_sessions().await;
@@ -134,14 +126,9 @@ impl<C: Clock> Worker<C> {
             Ok(playing) => playing,
             Err(down) => return down.into(),
         };
-        self.watch.handle_session(self.clock.tick_ms());
-        let mut session = Footage {
-            codec,
-            stream_i,
-            parameters: None,
-            timeline: Timeline::default(),
-            lost: 0,
-        };
+        self.watch.handle_session(self.clock.tick().0);
+        let mut session =
+            Footage { codec, stream_i, parameters: None, timeline: Timeline::default(), lost: 0 };
         loop {
             let item = match self.next(&mut playing).await {
                 Ok(item) => item,
@@ -220,7 +207,7 @@ impl<C: Clock> Worker<C> {
     async fn next(&self, playing: &mut Demuxed) -> Result<CodecItem, Down> {
         let mut item = pin!(playing.next());
         loop {
-            let now_ms = self.clock.tick_ms();
+            let now_ms = self.clock.tick().0;
             if let Some(reason) = self.watch.poll_verdict(now_ms) {
                 let detail = match reason {
                     Reason::NeverKeyFrame => "frames come, but no key frame",
@@ -254,7 +241,7 @@ impl<C: Clock> Worker<C> {
         if !begun || frame.has_new_parameters() {
             session.learn(playing)?;
         }
-        let (arrived, now_ms) = (self.clock.now(), self.clock.tick_ms());
+        let (arrived, now_ms) = (self.clock.now(), self.clock.tick().0);
         let Some(parameters) = &session.parameters else {
             // No SPS yet: nothing can be decoded, as if no key frame came.
             self.watch.handle_frame(now_ms, false);

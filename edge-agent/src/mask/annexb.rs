@@ -86,9 +86,8 @@ fn kind(nal: &[u8]) -> u8 {
 mod tests {
     use super::*;
 
-    const HEADER: &[u8] = &[
-        0, 0, 0, 1, 0x67, 100, 0, 31, 0xac, 0, 0, 0, 1, 0x68, 0xeb, 0xe3, 0, 0, 1, 6, 5, 1, 0x80,
-    ];
+    const HEADER: &[u8] =
+        &[0, 0, 0, 1, 0x67, 100, 0, 31, 0xac, 0, 0, 0, 1, 0x68, 0xeb, 0xe3, 0, 0, 1, 6, 5, 1, 0x80];
 
     #[test]
     fn a_picture_is_its_nal_units_after_their_lengths() {

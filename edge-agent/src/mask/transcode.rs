@@ -133,7 +133,11 @@ impl Transcoder {
         }
         let lost = self.held.len();
         self.reset();
-        if lost > 0 { Err(refused("decode", format!("{lost} pictures never came out"))) } else { Ok(ready) }
+        if lost > 0 {
+            Err(refused("decode", format!("{lost} pictures never came out")))
+        } else {
+            Ok(ready)
+        }
     }
 
     fn mask(&mut self, decoded: &frame::Video) -> Result<Vec<CleanFrame>, Failure> {
@@ -185,7 +189,10 @@ impl Transcoder {
             return Err(refused("encode", "a picture that never went in"));
         };
         if coded.key != frame.key {
-            return Err(refused("encode", "a key frame where the camera made none, or none where it did"));
+            return Err(refused(
+                "encode",
+                "a key frame where the camera made none, or none where it did",
+            ));
         }
         let frame = Frame { data: coded.data, parameters: coded.parameters, ..frame };
         Ok(CleanFrame { frame, applied: Some(Arc::clone(&self.applied)) })
@@ -318,8 +325,7 @@ impl Filled {
         key: bool,
     ) -> Result<Self, Failure> {
         let Size { width, height } = cover.size;
-        let full =
-            from.format() == Pixel::YUVJ420P || from.color_range() == color::Range::JPEG;
+        let full = from.format() == Pixel::YUVJ420P || from.color_range() == color::Range::JPEG;
         let mut to = frame::Video::new(Pixel::YUV420P, width, height);
         if to.planes() != 3 || from.planes() < 3 {
             return Err(refused("fill", "no memory for the picture, or a plane is missing"));

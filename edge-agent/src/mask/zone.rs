@@ -353,8 +353,16 @@ mod tests {
     fn any_zone() -> impl Strategy<Value = Zone> {
         prop::collection::vec((0.0..=1.0f64, 0.0..=1.0f64), 3..9).prop_filter_map(
             "encloses no area",
-            |points| Zone::try_from(points.into_iter().map(|(x, y)| [x, y]).collect::<Vec<_>>()).ok(),
+            |points| {
+                Zone::try_from(points.into_iter().map(|(x, y)| [x, y]).collect::<Vec<_>>()).ok()
+            },
         )
+    }
+
+    /// The sample that holds `part` of `length` samples.
+    fn sample_at(part: f64, length: u32) -> usize {
+        let after = (0..length).find(|n| f64::from(n + 1) > part * f64::from(length));
+        after.unwrap_or(length - 1) as usize
     }
 
     /// Whether (x, y) lies inside by the winding number, computed another way: by angles.
@@ -387,8 +395,8 @@ mod tests {
             let corners = zone.points().iter().map(|p| (p.x, p.y));
             let within = at.into_iter().filter(|(x, y)| inside(&zone, *x, *y));
             for (x, y) in within.chain(corners) {
-                let column = ((x * f64::from(width)) as usize).min(width as usize - 1);
-                let row = ((y * f64::from(height)) as usize).min(height as usize - 1);
+                let column = sample_at(x, width);
+                let row = sample_at(y, height);
                 prop_assert_eq!(luma[row].as_bytes()[column], b'#', "({}, {})", x, y);
                 prop_assert_eq!(chroma[row / 2].as_bytes()[column / 2], b'#');
             }

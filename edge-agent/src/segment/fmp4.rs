@@ -17,8 +17,8 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mp4_atom::{
     Atom as _, Avc1, Avcc, Codec as Entry, Dinf, Dref, Encode as _, FourCC, Ftyp, Hdlr, Hvc1, Hvcc,
-    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak,
-    Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex,
+    Trun, TrunEntry, Url, Visual, Vmhd,
 };
 
 use crate::camera::{Codec, Parameters};
@@ -128,8 +128,7 @@ fn moov(parameters: &Parameters, entry: Entry) -> Moov {
         hdlr: Hdlr { handler: FourCC::new(b"vide"), name: "video".to_owned() },
         minf,
     };
-    let trex =
-        Trex { track_id: TRACK, default_sample_description_index: 1, ..Trex::default() };
+    let trex = Trex { track_id: TRACK, default_sample_description_index: 1, ..Trex::default() };
     Moov {
         mvhd: Mvhd { timescale: TIMESCALE, rate: 1.into(), next_track_id: 2, ..Mvhd::default() },
         mvex: Some(Mvex { mehd: None, trex: vec![trex] }),

@@ -1,0 +1,1 @@
+//! Masked pictures, seen again.

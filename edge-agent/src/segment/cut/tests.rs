@@ -1,3 +1,5 @@
+//! Footage is cut without losing or moving a frame.
+
 use std::path::Path;
 use std::process::Command;
 
@@ -25,8 +27,13 @@ fn cut(mut cutter: Cutter, frames: impl IntoIterator<Item = Frame>) -> Vec<Outpu
 }
 
 fn fragments(outputs: &[Output]) -> Vec<&Fragment> {
-    let fragment = |output| if let &Output::Fragment(ref f) = output { Some(f) } else { None };
-    outputs.iter().filter_map(fragment).collect()
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Fragment(fragment) => Some(fragment),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The events in words: `open`, number of samples, reason of closing.
@@ -57,7 +64,8 @@ fn check(outputs: &[Output]) {
                 let (_, at, ticks, number) = open.as_mut().expect("a fragment in no segment");
                 assert_eq!((f.start(), f.media_ticks(), f.number()), (*at, *ticks, *number + 1));
                 assert!(f.end() >= f.start() && f.samples() > 0);
-                (*at, *ticks, *number) = (f.end(), f.media_ticks() + f.duration_ticks(), f.number());
+                (*at, *ticks, *number) =
+                    (f.end(), f.media_ticks() + f.duration_ticks(), f.number());
             }
             Output::Close { start, end, .. } => {
                 let (began, at, ..) = open.take().expect("closed twice");
@@ -243,8 +251,7 @@ fn parameters_that_make_no_init_are_refused_and_nothing_is_kept() {
     let clip = Clip::h264();
     let bad = Arc::new(Parameters { decoder_config: Bytes::new(), ..(*clip.parameters).clone() });
     let frames = clip.frames.into_iter().take(60);
-    let outputs =
-        cut(cutter(600), frames.map(|f| Frame { parameters: Arc::clone(&bad), ..f }));
+    let outputs = cut(cutter(600), frames.map(|f| Frame { parameters: Arc::clone(&bad), ..f }));
     check(&outputs);
     assert_eq!(story(&outputs), ["refused", "refused"]);
 }
