@@ -58,6 +58,12 @@ impl Outbox {
         self.dropped = self.dropped.saturating_add(frames);
     }
 
+    /// Whether there is no room for a frame and all that may precede it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.to.capacity() < 4
+    }
+
     /// Queues `frame`, or drops it. Never waits.
     ///
     /// # Errors
