@@ -23,7 +23,7 @@ demo: build ## record, request, release and verify footage of a small force; KEE
 	$(BIN)/demo $(if $(KEEP),--keep)
 
 test: build ## every test; the programs are built first because the tests run them
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 bench: build ## measure; NAME=x selects one
 	$(BIN)/bench $(NAME)
