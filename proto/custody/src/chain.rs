@@ -66,10 +66,7 @@ pub fn advance(
         if link.prev != head.digest {
             return refuse(
                 Code::ChainBroken,
-                format!(
-                    "record {} does not name record {} as it stands",
-                    link.seq, head.seq
-                ),
+                format!("record {} does not name record {} as it stands", link.seq, head.seq),
             );
         }
         if link.start < head.end && !link.anew {
@@ -79,11 +76,7 @@ pub fn advance(
             );
         }
     }
-    Ok(Head {
-        seq: link.seq,
-        digest,
-        end: link.end,
-    })
+    Ok(Head { seq: link.seq, digest, end: link.end })
 }
 
 #[cfg(test)]
@@ -94,11 +87,7 @@ mod tests {
     fn each_break_of_the_chain_has_its_own_code() {
         let camera: CameraId = "east/ext-01".parse().unwrap();
         let other: CameraId = "east/ext-02".parse().unwrap();
-        let head = Head {
-            seq: Seq(4),
-            digest: Digest::of(b"4"),
-            end: WallTime(100),
-        };
+        let head = Head { seq: Seq(4), digest: Digest::of(b"4"), end: WallTime(100) };
         let good = Link {
             camera: &camera,
             seq: Seq(5),
@@ -111,61 +100,16 @@ mod tests {
         let next = advance(&camera, Some(&head), good, digest).unwrap();
         assert_eq!(after(Some(&next)), (Seq(6), digest));
         for (link, code) in [
-            (
-                Link {
-                    camera: &other,
-                    ..good
-                },
-                Code::RecordMisplaced,
-            ),
-            (
-                Link {
-                    seq: Seq(6),
-                    ..good
-                },
-                Code::SequenceMissing,
-            ),
-            (
-                Link {
-                    seq: Seq(4),
-                    ..good
-                },
-                Code::SequenceRepeated,
-            ),
-            (
-                Link {
-                    prev: Digest::NONE,
-                    ..good
-                },
-                Code::ChainBroken,
-            ),
-            (
-                Link {
-                    start: WallTime(99),
-                    ..good
-                },
-                Code::TimeInconsistent,
-            ),
-            (
-                Link {
-                    end: WallTime(99),
-                    ..good
-                },
-                Code::TimeInconsistent,
-            ),
+            (Link { camera: &other, ..good }, Code::RecordMisplaced),
+            (Link { seq: Seq(6), ..good }, Code::SequenceMissing),
+            (Link { seq: Seq(4), ..good }, Code::SequenceRepeated),
+            (Link { prev: Digest::NONE, ..good }, Code::ChainBroken),
+            (Link { start: WallTime(99), ..good }, Code::TimeInconsistent),
+            (Link { end: WallTime(99), ..good }, Code::TimeInconsistent),
         ] {
-            assert_eq!(
-                advance(&camera, Some(&head), link, digest)
-                    .unwrap_err()
-                    .code(),
-                code
-            );
+            assert_eq!(advance(&camera, Some(&head), link, digest).unwrap_err().code(), code);
         }
-        let stepped = Link {
-            start: WallTime(50),
-            anew: true,
-            ..good
-        };
+        let stepped = Link { start: WallTime(50), anew: true, ..good };
         assert!(advance(&camera, Some(&head), stepped, digest).is_ok());
     }
 }

@@ -26,10 +26,7 @@ impl Span {
     }
 
     fn within(self, asked: Self) -> Option<Self> {
-        let cut = Self {
-            from: self.from.max(asked.from),
-            to: self.to.min(asked.to),
-        };
+        let cut = Self { from: self.from.max(asked.from), to: self.to.min(asked.to) };
         (cut.from < cut.to).then_some(cut)
     }
 }
@@ -75,12 +72,7 @@ pub fn measure(asked: Span, footage: &[Span], gaps: &[(Span, GapReason)]) -> Cov
     }
     explained.sort();
     bare.sort();
-    Coverage {
-        asked,
-        footage_us,
-        explained,
-        unexplained: bare,
-    }
+    Coverage { asked, footage_us, explained, unexplained: bare }
 }
 
 /// Splits `bare` into what `span` covers and what it leaves.
@@ -93,16 +85,10 @@ fn take(bare: &[Span], span: Span) -> (Vec<Span>, Vec<Span>) {
         };
         hit.push(cut);
         if piece.from < cut.from {
-            rest.push(Span {
-                from: piece.from,
-                to: cut.from,
-            });
+            rest.push(Span { from: piece.from, to: cut.from });
         }
         if cut.to < piece.to {
-            rest.push(Span {
-                from: cut.to,
-                to: piece.to,
-            });
+            rest.push(Span { from: cut.to, to: piece.to });
         }
     }
     (hit, rest)
@@ -115,10 +101,7 @@ mod tests {
     use super::*;
 
     fn span(from: i64, to: i64) -> Span {
-        Span {
-            from: WallTime(from),
-            to: WallTime(to),
-        }
+        Span { from: WallTime(from), to: WallTime(to) }
     }
 
     #[test]
@@ -129,10 +112,7 @@ mod tests {
             &[(span(40, 55), GapReason::CameraUnreachable)],
         );
         assert_eq!(coverage.footage_us, 70);
-        assert_eq!(
-            coverage.explained,
-            [(span(40, 55), GapReason::CameraUnreachable)]
-        );
+        assert_eq!(coverage.explained, [(span(40, 55), GapReason::CameraUnreachable)]);
         assert_eq!(coverage.unexplained, [span(55, 60), span(90, 100)]);
         assert!((coverage.per_cent() - 70.0).abs() < f64::EPSILON);
     }

@@ -37,12 +37,8 @@ struct WireSignature {
 /// The pre-authentication encoding: what is signed.
 #[must_use]
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
+    let mut out =
+        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     out.extend_from_slice(payload);
     out
 }
@@ -72,13 +68,7 @@ impl Envelope {
             }],
         };
         let bytes = serde_json::to_vec(&wire).expect("strings always have a JSON form");
-        Self {
-            bytes,
-            payload_type: wire.payload_type,
-            payload,
-            key_id,
-            signature,
-        }
+        Self { bytes, payload_type: wire.payload_type, payload, key_id, signature }
     }
 
     /// Takes an envelope apart without trusting it. Exactly one signature.
@@ -94,12 +84,8 @@ impl Envelope {
             serde_json::from_slice(bytes).map_err(|e| bad(&format!("no DSSE envelope: {e}")))?;
         let [signature] = <[WireSignature; 1]>::try_from(wire.signatures)
             .map_err(|_| bad("an envelope has exactly one signature"))?;
-        let payload = BASE64
-            .decode(&wire.payload)
-            .map_err(|_| bad("payload is not base64"))?;
-        let sig = BASE64
-            .decode(&signature.sig)
-            .map_err(|_| bad("signature is not base64"))?;
+        let payload = BASE64.decode(&wire.payload).map_err(|_| bad("payload is not base64"))?;
+        let sig = BASE64.decode(&signature.sig).map_err(|_| bad("signature is not base64"))?;
         Ok(Self {
             bytes: bytes.to_vec(),
             payload_type: wire.payload_type,
@@ -119,10 +105,7 @@ impl Envelope {
         if self.payload_type != payload_type || !key.verifies(&signed, &self.signature) {
             return Err(Refusal::new(
                 Code::SignatureInvalid,
-                format!(
-                    "the signature by key {} does not fit the statement",
-                    self.key_id
-                ),
+                format!("the signature by key {} does not fit the statement", self.key_id),
             ));
         }
         Ok(&self.payload)
@@ -188,14 +171,8 @@ mod tests {
         assert_eq!(read, envelope);
         assert_eq!(read.check("a/b", &key.public()).unwrap(), b"{}");
         let other = SecretKey::from_seed(&[2; 32]).public();
-        assert_eq!(
-            read.check("a/b", &other).unwrap_err().code(),
-            Code::SignatureInvalid
-        );
-        assert_eq!(
-            read.check("a/c", &key.public()).unwrap_err().code(),
-            Code::SignatureInvalid
-        );
+        assert_eq!(read.check("a/b", &other).unwrap_err().code(), Code::SignatureInvalid);
+        assert_eq!(read.check("a/c", &key.public()).unwrap_err().code(), Code::SignatureInvalid);
     }
 
     proptest! {

@@ -55,9 +55,7 @@ impl FragmentInfo {
     pub fn decode(bytes: &[u8; INFO_BYTES]) -> Self {
         let (index, rest) = bytes.split_first_chunk().expect("28 bytes hold the index");
         let (start, rest) = rest.split_first_chunk().expect("24 bytes hold the start");
-        let (duration, rest) = rest
-            .split_first_chunk()
-            .expect("16 bytes hold the duration");
+        let (duration, rest) = rest.split_first_chunk().expect("16 bytes hold the duration");
         let (samples, rest) = rest.split_first_chunk().expect("8 bytes hold the samples");
         let (flags, _) = rest.split_first_chunk().expect("4 bytes hold the flags");
         Self {
@@ -72,8 +70,7 @@ impl FragmentInfo {
     /// Where the fragment ends.
     #[must_use]
     pub fn end(&self) -> WallTime {
-        self.start
-            .plus_micros(i64::try_from(self.duration_us).unwrap_or(i64::MAX))
+        self.start.plus_micros(i64::try_from(self.duration_us).unwrap_or(i64::MAX))
     }
 }
 
@@ -113,11 +110,7 @@ impl Disclosed {
     /// The leaf that `plain` leads to.
     #[must_use]
     pub fn leaf(&self, plain: &[u8]) -> Digest {
-        leaf(
-            &self.info,
-            plain_commit(&self.salt.0, Digest::of(plain)),
-            self.cipher_sha256,
-        )
+        leaf(&self.info, plain_commit(&self.salt.0, Digest::of(plain)), self.cipher_sha256)
     }
 }
 
@@ -137,13 +130,8 @@ mod tests {
 
     #[test]
     fn every_part_of_a_leaf_counts() {
-        let info = FragmentInfo {
-            index: 1,
-            start: WallTime(2),
-            duration_us: 3,
-            samples: 4,
-            flags: 1,
-        };
+        let info =
+            FragmentInfo { index: 1, start: WallTime(2), duration_us: 3, samples: 4, flags: 1 };
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let leaf_of = leaf(&info, a, b);
         assert_ne!(leaf_of, leaf(&info, b, a));

@@ -29,17 +29,13 @@ impl SecretKey {
     /// # Errors
     /// When the text is anything else.
     pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
-        SigningKey::from_pkcs8_pem(pem)
-            .map(Self)
-            .map_err(|_| BadKey)
+        SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|_| BadKey)
     }
 
     /// PKCS#8 PEM, for a file that only the owner may read.
     #[must_use]
     pub fn to_pem(&self) -> Zeroizing<String> {
-        self.0
-            .to_pkcs8_pem(LineEnding::LF)
-            .expect("an Ed25519 key always has a PKCS#8 form")
+        self.0.to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key always has a PKCS#8 form")
     }
 
     /// The half that others may know.
@@ -65,9 +61,7 @@ impl PublicKey {
     /// # Errors
     /// When the text is anything else.
     pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
-        VerifyingKey::from_public_key_pem(pem)
-            .map(Self)
-            .map_err(|_| BadKey)
+        VerifyingKey::from_public_key_pem(pem).map(Self).map_err(|_| BadKey)
     }
 
     /// Reads the 32 raw bytes.
@@ -76,9 +70,7 @@ impl PublicKey {
     /// When they are no point on the curve.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadKey> {
         let bytes: &[u8; 32] = bytes.try_into().map_err(|_| BadKey)?;
-        VerifyingKey::from_bytes(bytes)
-            .map(Self)
-            .map_err(|_| BadKey)
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| BadKey)
     }
 
     /// The 32 raw bytes.
@@ -90,9 +82,7 @@ impl PublicKey {
     /// SubjectPublicKeyInfo PEM.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        self.0
-            .to_public_key_pem(LineEnding::LF)
-            .expect("an Ed25519 key always has an SPKI form")
+        self.0.to_public_key_pem(LineEnding::LF).expect("an Ed25519 key always has an SPKI form")
     }
 
     /// The short name of this key.

@@ -31,6 +31,7 @@ pub const ERASED_MAX: usize = 512;
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is a segment")]
 pub enum Record {
     /// Footage was recorded.
     Segment(Segment),
@@ -313,11 +314,7 @@ impl Record {
             Self::Segment(segment) => (IN_TOTO, serde_json::to_vec(&in_toto(segment))),
             Self::Other(statement) => (RECORD, serde_json::to_vec(statement)),
         };
-        Envelope::sign(
-            payload_type,
-            payload.expect("records always have a JSON form"),
-            key,
-        )
+        Envelope::sign(payload_type, payload.expect("records always have a JSON form"), key)
     }
 
     /// Checks the signature and then reads the record.
@@ -352,9 +349,9 @@ impl Record {
                 }
                 Ok(Self::Segment(segment))
             }
-            RECORD => serde_json::from_slice(payload)
-                .map(Self::Other)
-                .map_err(|e| bad(e.to_string())),
+            RECORD => {
+                serde_json::from_slice(payload).map(Self::Other).map_err(|e| bad(e.to_string()))
+            }
             other => Err(bad(format!("unknown payload type {other:.60}"))),
         }
     }
@@ -410,9 +407,7 @@ fn in_toto(segment: &Segment) -> InToto {
         kind: STATEMENT_TYPE.to_owned(),
         subject: vec![Subject {
             name: subject_name(segment),
-            digest: SubjectDigest {
-                sha256: segment.fragments.root,
-            },
+            digest: SubjectDigest { sha256: segment.fragments.root },
         }],
         predicate_type: manifest::PREDICATE_TYPE.to_owned(),
         predicate: segment.clone(),

@@ -90,19 +90,13 @@ impl Refusal {
     /// A refusal with its reason in words.
     #[must_use]
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self {
-            code,
-            what: what.into(),
-        }
+        Self { code, what: what.into() }
     }
 
     /// The same refusal, saying also where.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self {
-            code: self.code,
-            what: format!("{place}: {}", self.what),
-        }
+        Self { code: self.code, what: format!("{place}: {}", self.what) }
     }
 
     /// The stable code.
@@ -128,10 +122,6 @@ mod tests {
     fn codes_are_distinct_and_kebab_case() {
         let texts: BTreeSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert!(
-            texts
-                .iter()
-                .all(|t| t.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-        );
+        assert!(texts.iter().all(|t| t.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
     }
 }

@@ -10,10 +10,10 @@
 //! |---|---|---|
 //! | `H` | once, first | header, JSON: [`Header`] |
 //! | `I` | once, second | sealed `init` section (`ftyp+moov`) |
-//! | `F` | any | info[28] plain_commit[32] sealed fragment |
+//! | `F` | any | `info[28] plain_commit[32]`, sealed fragment |
 //! | `M` | at most once, last | the manifest's DSSE envelope |
 //!
-//! Sealed bytes are AES-256-GCM, ciphertext then tag[16], see [`crate::sealing`]. A file without
+//! Sealed bytes are AES-256-GCM, ciphertext then a 16-byte tag, see `sealing.rs`. A file without
 //! `M` is open, or was when power went.
 
 use serde::{Deserialize, Serialize};
@@ -120,21 +120,14 @@ impl SealedFragment<'_> {
     /// The block's bytes.
     #[must_use]
     pub fn block(&self) -> Vec<u8> {
-        block(
-            Kind::Fragment,
-            &[&self.info.encode(), &self.plain_commit.0, self.sealed],
-        )
+        block(Kind::Fragment, &[&self.info.encode(), &self.plain_commit.0, self.sealed])
     }
 
     fn parse(payload: &[u8]) -> Option<SealedFragment<'_>> {
         let (info, rest) = payload.split_first_chunk::<INFO_BYTES>()?;
         let (plain_commit, sealed) = rest.split_first_chunk::<32>()?;
         let info = FragmentInfo::decode(info);
-        Some(SealedFragment {
-            info,
-            plain_commit: Digest(*plain_commit),
-            sealed,
-        })
+        Some(SealedFragment { info, plain_commit: Digest(*plain_commit), sealed })
     }
 }
 
@@ -171,13 +164,8 @@ impl<'a> SealedSegment<'a> {
         }
         let header = serde_json::from_slice(payload)
             .map_err(|e| bad(&format!("the header does not read: {e}")))?;
-        let mut segment = Self {
-            header,
-            init: None,
-            fragments: Vec::new(),
-            manifest: None,
-            whole_bytes: at,
-        };
+        let mut segment =
+            Self { header, init: None, fragments: Vec::new(), manifest: None, whole_bytes: at };
         while let Some((kind, payload)) = next_block(bytes, &mut at)? {
             segment.take(kind, payload)?;
             segment.whole_bytes = at;
@@ -253,10 +241,7 @@ mod tests {
             wrapped_key: "00".into(),
         };
         let mut out = MAGIC.to_vec();
-        out.extend(block(
-            Kind::Header,
-            &[&serde_json::to_vec(&header).unwrap()],
-        ));
+        out.extend(block(Kind::Header, &[&serde_json::to_vec(&header).unwrap()]));
         out.extend(block(Kind::Init, &[b"init"]));
         for index in 0..3 {
             let info = FragmentInfo {
@@ -267,12 +252,7 @@ mod tests {
                 flags: 1,
             };
             out.extend(
-                SealedFragment {
-                    info,
-                    plain_commit: Digest::NONE,
-                    sealed: b"sealed",
-                }
-                .block(),
+                SealedFragment { info, plain_commit: Digest::NONE, sealed: b"sealed" }.block(),
             );
         }
         out.extend(block(Kind::Manifest, &[b"manifest"]));

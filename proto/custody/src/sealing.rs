@@ -63,9 +63,7 @@ impl Key {
     /// `seal-broken`.
     pub fn unwrap(&self, wrapped: &[u8], place: &str) -> Result<Self, Refusal> {
         let broken = || Refusal::new(Code::SealBroken, format!("a wrapped key for {place}"));
-        let (nonce, sealed) = wrapped
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or_else(broken)?;
+        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = self
@@ -167,10 +165,7 @@ mod tests {
         for (opener, index) in [
             (SegmentSealer::new(&key, &camera, Seq(5)), 1),
             (SegmentSealer::new(&key, &camera, Seq(6)), 0),
-            (
-                SegmentSealer::new(&key, &"west/ext-01".parse().unwrap(), Seq(5)),
-                0,
-            ),
+            (SegmentSealer::new(&key, &"west/ext-01".parse().unwrap(), Seq(5)), 0),
             (SegmentSealer::new(&Key::new([2; 32]), &camera, Seq(5)), 0),
         ] {
             let refusal = opener.open(index, &mut bytes.clone()).unwrap_err();
@@ -185,9 +180,7 @@ mod tests {
     fn a_wrapped_key_opens_only_in_its_place() {
         let (site_key, epoch_key) = (Key::new([3; 32]), Key::new([4; 32]));
         let wrapped = site_key.wrap(&epoch_key, [9; 12], "WHEPOCH1 east 5");
-        let opened = site_key
-            .unwrap(&wrapped, "WHEPOCH1 east 5")
-            .unwrap_or_else(|r| panic!("{r}"));
+        let opened = site_key.unwrap(&wrapped, "WHEPOCH1 east 5").unwrap_or_else(|r| panic!("{r}"));
         assert_eq!(opened.danger_bytes(), epoch_key.danger_bytes());
         assert!(site_key.unwrap(&wrapped, "WHEPOCH1 east 6").is_err());
         assert!(epoch_key.unwrap(&wrapped, "WHEPOCH1 east 5").is_err());

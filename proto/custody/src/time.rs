@@ -57,10 +57,7 @@ impl fmt::Display for WallTime {
         let (year, month, day) = t.to_calendar_date();
         let (hour, minute, second, micro) = t.to_hms_micro();
         let month = u8::from(month);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
     }
 }
 
@@ -70,11 +67,7 @@ impl FromStr for WallTime {
         let bad = || BadTime(text.chars().take(40).collect());
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| bad())?;
         let micros = i64::try_from(parsed.unix_timestamp_nanos() / 1000).map_err(|_| bad())?;
-        if (0..=MICROS_MAX).contains(&micros) {
-            Ok(Self(micros))
-        } else {
-            Err(bad())
-        }
+        if (0..=MICROS_MAX).contains(&micros) { Ok(Self(micros)) } else { Err(bad()) }
     }
 }
 

@@ -62,10 +62,7 @@ pub fn root_by_path(leaf: Digest, index: usize, len: usize, path: &[Digest]) -> 
     if index < at {
         Some(node(root_by_path(leaf, index, at, below)?, *sibling))
     } else {
-        Some(node(
-            *sibling,
-            root_by_path(leaf, index - at, len - at, below)?,
-        ))
+        Some(node(*sibling, root_by_path(leaf, index - at, len - at, below)?))
     }
 }
 
@@ -79,10 +76,7 @@ mod tests {
     fn roots_agree_with_the_published_vectors() {
         // The test vectors of certificate-transparency's reference tree.
         let entries: [&str; 3] = ["", "00", "10"];
-        let leaves: Vec<_> = entries
-            .iter()
-            .map(|e| leaf(&hex::decode(e).unwrap()))
-            .collect();
+        let leaves: Vec<_> = entries.iter().map(|e| leaf(&hex::decode(e).unwrap())).collect();
         assert_eq!(
             root(&leaves[..1]).to_string(),
             "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"

@@ -42,7 +42,7 @@ pub fn replace(path: &Path, bytes: &[u8], reader: Reader) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "the one place that renames")]
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
-    sync_folder(to.parent().unwrap_or(Path::new(".")))
+    sync_folder(to.parent().unwrap_or_else(|| Path::new(".")))
 }
 
 /// Makes the names in a folder survive power loss.
@@ -81,7 +81,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
 #[cfg(test)]

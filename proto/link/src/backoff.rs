@@ -12,19 +12,12 @@ impl Backoff {
     /// A back-off whose first wait is about `first_ms` and whose longest is `max_ms`.
     #[must_use]
     pub fn new(first_ms: u64, max_ms: u64) -> Self {
-        Self {
-            first_ms,
-            max_ms,
-            tries: 0,
-        }
+        Self { first_ms, max_ms, tries: 0 }
     }
 
     /// The next wait: between half and all of the doubled step. `chance` is any random number.
     pub fn next_ms(&mut self, chance: u64) -> u64 {
-        let step = self
-            .first_ms
-            .saturating_mul(1 << self.tries.min(20))
-            .min(self.max_ms);
+        let step = self.first_ms.saturating_mul(1 << self.tries.min(20)).min(self.max_ms);
         self.tries = self.tries.saturating_add(1);
         step / 2 + chance % (step / 2 + 1)
     }

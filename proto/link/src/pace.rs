@@ -14,11 +14,7 @@ impl Pace {
     /// A full bucket. A rate of 0 means no limit.
     #[must_use]
     pub fn new(bytes_per_second: u64, now: Tick) -> Self {
-        Self {
-            bytes_per_second,
-            level: bytes_per_second / 4,
-            filled: now,
-        }
+        Self { bytes_per_second, level: bytes_per_second / 4, filled: now }
     }
 
     /// Takes up to `wanted` bytes. What is granted may be sent at once; 0 means wait
@@ -27,10 +23,7 @@ impl Pace {
         if self.bytes_per_second == 0 {
             return wanted;
         }
-        let earned = self
-            .bytes_per_second
-            .saturating_mul(now.ms_since(self.filled))
-            / 1000;
+        let earned = self.bytes_per_second.saturating_mul(now.ms_since(self.filled)) / 1000;
         if earned > 0 {
             self.level = (self.level + earned).min(self.bytes_per_second.div_ceil(4));
             self.filled = now;

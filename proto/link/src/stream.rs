@@ -75,9 +75,7 @@ impl BulkHeader {
             return Err(BadHeader("name of another length"));
         }
         let number = |at: usize| {
-            let bytes = fixed[at..at + 8]
-                .try_into()
-                .expect("eight bytes of a fixed array");
+            let bytes = fixed[at..at + 8].try_into().expect("eight bytes of a fixed array");
             u64::from_be_bytes(bytes)
         };
         let camera = std::str::from_utf8(name)

@@ -30,12 +30,7 @@ fn segment() -> Segment {
             byte_exact: false,
         },
         init_sha256: Digest::of(b"init"),
-        fragments: Fragments {
-            count: 30,
-            root: Digest::of(b"root"),
-            samples: 1500,
-            bytes: 9,
-        },
+        fragments: Fragments { count: 30, root: Digest::of(b"root"), samples: 1500, bytes: 9 },
         mask: Mask::Burned {
             policy_id: "ext-01-homes".into(),
             revision: 2,
@@ -43,10 +38,7 @@ fn segment() -> Segment {
             geometry_sha256: Digest::of(b"polygons"),
         },
         reception: Reception::default(),
-        seal: Seal {
-            algorithm: "AES-256-GCM".into(),
-            epoch: 7,
-        },
+        seal: Seal { algorithm: "AES-256-GCM".into(), epoch: 7 },
         agent: Agent {
             version: "0.1.0".into(),
             binary_sha256: Digest::of(b"binary"),
@@ -101,12 +93,7 @@ fn unknown_fields_are_refused_rather_than_ignored() {
         camera: "east/ext-01".parse().unwrap(),
         at: WallTime(1),
     });
-    let payload = serde_json::to_string(&release)
-        .unwrap()
-        .replace("\"at\"", "\"by\":\"x\",\"at\"");
+    let payload = serde_json::to_string(&release).unwrap().replace("\"at\"", "\"by\":\"x\",\"at\"");
     let envelope = Envelope::sign(RECORD, payload.into_bytes(), &key);
-    assert_eq!(
-        Record::check(&envelope, &key.public()).unwrap_err().code(),
-        Code::RecordMalformed
-    );
+    assert_eq!(Record::check(&envelope, &key.public()).unwrap_err().code(), Code::RecordMalformed);
 }

@@ -1,0 +1,222 @@
+//! Holds the sites' connections: one QUIC connection a site, dialled by its agent; gRPC both ways
+//! on its streams, one unidirectional stream for each pulled file. Knows nothing of cases.
+//!
+//! | file | does |
+//! |---|---|
+//! | `fleet/listen.rs` | accepts connections, refuses foreign and revoked certificates, logs both |
+//! | `fleet/session.rs` | one site's connection: its streams, its presence |
+//! | `fleet/serve.rs` | the gRPC service `Fleet`, which agents call |
+//! | `fleet/call.rs` | what the controller asks of agents |
+//! | `fleet/intake.rs` | pulled files: resumed, checked on arrival, kept in the vault |
+//! | `fleet/mirror.rs` | the copy of each site's log |
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use custody::dsse::Envelope;
+use custody::record::Record;
+use custody::sealing::Key;
+use custody::{CameraId, Digest, Seq, SiteId, WallTime};
+use host::{Clock, Tasks};
+
+use crate::ledger::Ledger;
+use crate::pki::Authority;
+
+mod call;
+mod intake;
+mod listen;
+mod mirror;
+mod serve;
+mod session;
+
+pub use mirror::MirrorError;
+
+/// What a site's agent found of a camera's chain.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Whether the site records this camera at all.
+    pub camera_known: bool,
+    /// The links that touch the interval, in chain order, signatures checked.
+    pub records: Vec<FoundRecord>,
+}
+
+/// One link.
+#[derive(Debug, Clone)]
+pub struct FoundRecord {
+    /// The envelope, byte-exact.
+    pub envelope: Envelope,
+    /// What it says.
+    pub record: Record,
+    /// Bytes of the sealed file; 0 for gaps and erased segments.
+    pub file_bytes: u64,
+}
+
+/// What a hold caught at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Segments held now.
+    pub segments: u32,
+    /// Whether footage of the interval is still being recorded.
+    pub open: bool,
+}
+
+/// A segment to pull.
+#[derive(Debug, Clone)]
+pub struct WantedSegment {
+    /// Whose footage.
+    pub camera: CameraId,
+    /// Which segment.
+    pub seq: Seq,
+    /// Bytes of its sealed file.
+    pub file_bytes: u64,
+    /// The fragment tree's root, from its signed record.
+    pub root: Digest,
+}
+
+/// The keys of pulled segments.
+pub struct ReleasedKeys {
+    /// In the order asked.
+    pub keys: Vec<Key>,
+    /// The site's signed transfer record.
+    pub transfer_record: Envelope,
+}
+
+/// What is known of a site now.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Whether its connection stands.
+    pub connected: bool,
+    /// Its last report.
+    pub report: Option<proto::v1::SiteReport>,
+    /// When that came.
+    pub received: WallTime,
+    /// How many records of its log are copied here.
+    pub log_copied: u64,
+}
+
+/// Why a site could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// It is not connected. Try again later.
+    #[error("site {site} is not connected; its agent will call back when it can")]
+    Away {
+        /// Which site.
+        site: SiteId,
+    },
+    /// It answered no. Asking again will not help.
+    #[error("site {site} refused: {why}")]
+    Refused {
+        /// Which site.
+        site: SiteId,
+        /// Its words.
+        why: String,
+    },
+    /// The link broke, or what came over it did not hold. Try again.
+    #[error("site {site}: {why}")]
+    Broken {
+        /// Which site.
+        site: SiteId,
+        /// What broke.
+        why: String,
+    },
+}
+
+/// What the fleet needs to run.
+pub struct Parts {
+    /// The door to state.
+    pub ledger: Ledger,
+    /// Issues and checks certificates.
+    pub authority: Arc<Authority>,
+    /// Where `mirror/` and `vault/` are.
+    pub state_dir: PathBuf,
+    /// UDP.
+    pub listen: SocketAddr,
+    /// Bytes per second per site in pulls; 0: no limit.
+    pub pull_bytes_per_second: u64,
+    /// Time.
+    pub clock: Clock,
+    /// Where its tasks hang.
+    pub tasks: Tasks,
+}
+
+/// The sites' connections. Clones share them.
+#[derive(Clone)]
+pub struct Fleet(Arc<Shared>);
+
+struct Shared {
+    parts: Parts,
+    mirror: mirror::Mirror,
+    intake: intake::Intake,
+    /// Every site seen since start; the lock is held for moments, never across an await.
+    sites: Mutex<BTreeMap<SiteId, SiteState>>,
+    /// Numbers pulls.
+    transfers: AtomicU64,
+}
+
+#[derive(Default)]
+struct SiteState {
+    presence: Presence,
+    session: Option<session::Session>,
+}
+
+/// Why the fleet's door could not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The UDP port.
+    #[error("cannot listen for sites on {address}/udp; is another controller running?")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS.
+    #[error("the server certificate does not fit its key")]
+    Tls(#[source] rustls::Error),
+    /// The copy of the site logs.
+    #[error("the copies of the site logs cannot be opened")]
+    Mirror(#[source] MirrorError),
+}
+
+impl Fleet {
+    /// Opens the door to the sites. Gives also the address listened on.
+    ///
+    /// # Errors
+    /// When the port, the certificate or the mirror cannot be used.
+    pub fn open(parts: Parts) -> Result<(Self, SocketAddr), OpenError> {
+        let endpoint = listen::endpoint(&parts)?;
+        let address = endpoint
+            .local_addr()
+            .map_err(|source| OpenError::Listen { address: parts.listen, source })?;
+        let mirror =
+            mirror::Mirror::open(&parts.state_dir.join("mirror")).map_err(OpenError::Mirror)?;
+        let intake = intake::Intake::new(parts.state_dir.join("vault/segments"));
+        let tasks = parts.tasks.clone();
+        let transfers = AtomicU64::new(u64::try_from(parts.clock.now().0).unwrap_or(1));
+        let fleet =
+            Self(Arc::new(Shared { parts, mirror, intake, sites: Mutex::default(), transfers }));
+        tasks.spawn("fleet listen", listen::run(fleet.clone(), endpoint));
+        Ok((fleet, address))
+    }
+
+    /// What is known of every site seen since start.
+    #[must_use]
+    pub fn presence(&self) -> BTreeMap<SiteId, Presence> {
+        let mut presence: BTreeMap<SiteId, Presence> =
+            self.sites().iter().map(|(site, state)| (site.clone(), state.presence.clone())).collect();
+        for (site, presence) in &mut presence {
+            presence.log_copied = self.0.mirror.size(site).unwrap_or_default();
+        }
+        presence
+    }
+
+    fn sites(&self) -> MutexGuard<'_, BTreeMap<SiteId, SiteState>> {
+        self.0.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,224 @@
+//! What the controller asks of a site's agent.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use custody::coverage::Span;
+use custody::dsse::Envelope;
+use custody::record::Record;
+use custody::sealing::Key;
+use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
+use proto::v1::agent_client::AgentClient;
+use proto::v1::{
+    FindRequest, PlaceHoldRequest, PullItem, PullRequest, ReleaseHoldRequest, ReleaseKeysRequest,
+};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::{Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
+
+/// Files asked for at once; the rest follow.
+const PULL_ITEMS_MAX: usize = 64;
+/// Keys asked for at once, as the wire allows.
+const KEYS_MAX: usize = 512;
+/// A pull that brings no byte for this long has broken.
+const PULL_STALL: Duration = Duration::from_secs(30);
+
+impl Fleet {
+    fn agent(&self, site: &SiteId) -> Result<AgentClient<Channel>, FleetError> {
+        let session = self.sites().get(site).and_then(|state| state.session.clone());
+        session.map(|s| s.agent).ok_or_else(|| FleetError::Away { site: site.clone() })
+    }
+
+    /// The links of a camera's chain that touch `span`.
+    ///
+    /// # Errors
+    /// When the site is away, or its answer does not hold.
+    pub async fn find(&self, camera: &CameraId, span: Span) -> Result<Found, FleetError> {
+        let site = camera.site();
+        let request = FindRequest {
+            camera: camera.to_string(),
+            from_us: span.from.0,
+            to_us: span.to.0,
+        };
+        let answer = self.agent(site)?.find(request).await.map_err(|s| failed(site, &s))?;
+        let answer = answer.into_inner();
+        let keys = self.evidence_keys(site);
+        let mut records = Vec::with_capacity(answer.records.len());
+        for found in answer.records {
+            let broken = |why: String| FleetError::Broken { site: site.clone(), why };
+            let envelope = Envelope::read(&found.envelope).map_err(|r| broken(r.to_string()))?;
+            let record = keys
+                .iter()
+                .find_map(|key| Record::check(&envelope, key).ok())
+                .ok_or_else(|| broken("a record is not signed by the site's key".to_owned()))?;
+            records.push(FoundRecord { envelope, record, file_bytes: found.file_bytes });
+        }
+        Ok(Found { camera_known: answer.camera_known, records })
+    }
+
+    /// Keeps footage beyond its time. May be repeated.
+    ///
+    /// # Errors
+    /// When the site is away or refuses.
+    pub async fn place_hold(
+        &self,
+        hold: &HoldId,
+        case: &CaseId,
+        camera: &CameraId,
+        span: Span,
+    ) -> Result<Placed, FleetError> {
+        let site = camera.site();
+        let request = PlaceHoldRequest {
+            hold: hold.to_string(),
+            case_ref: case.to_string(),
+            camera: camera.to_string(),
+            from_us: span.from.0,
+            to_us: span.to.0,
+        };
+        let answer = self.agent(site)?.place_hold(request).await.map_err(|s| failed(site, &s))?;
+        let answer = answer.into_inner();
+        Ok(Placed { segments: answer.segments, open: answer.open })
+    }
+
+    /// Ends a hold. May be repeated.
+    ///
+    /// # Errors
+    /// When the site is away or refuses.
+    pub async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
+        let request = ReleaseHoldRequest { hold: hold.to_string() };
+        self.agent(site)?.release_hold(request).await.map_err(|s| failed(site, &s))?;
+        Ok(())
+    }
+
+    /// Brings sealed files into the vault, going on where an earlier pull stopped. `progress` gets
+    /// the bytes so far of all wanted.
+    ///
+    /// # Errors
+    /// When the site is away, misses a file, or the link breaks.
+    pub async fn pull(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), FleetError> {
+        let intake = &self.0.intake;
+        let mut done_bytes = 0;
+        for batch in wanted.chunks(PULL_ITEMS_MAX) {
+            let (here, missing): (Vec<_>, Vec<_>) =
+                batch.iter().cloned().partition(|w| intake.has(w));
+            done_bytes += here.iter().map(|w| w.file_bytes).sum::<u64>();
+            if !missing.is_empty() {
+                self.pull_batch(site, &missing, &|bytes| progress(done_bytes + bytes)).await?;
+                done_bytes += missing.iter().map(|w| w.file_bytes).sum::<u64>();
+            }
+            progress(done_bytes);
+        }
+        Ok(())
+    }
+
+    async fn pull_batch(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), FleetError> {
+        let broken = |why: String| FleetError::Broken { site: site.clone(), why };
+        let intake = &self.0.intake;
+        let transfer = self.0.transfers.fetch_add(1, Ordering::Relaxed);
+        let expected = intake.expect(transfer, site, wanted);
+        let items = wanted
+            .iter()
+            .map(|w| PullItem {
+                camera: w.camera.to_string(),
+                seq: w.seq.0,
+                offset: intake.received(w),
+            })
+            .collect();
+        let bytes_per_second = self.0.parts.pull_bytes_per_second;
+        let request = PullRequest { transfer, items, bytes_per_second };
+        let answer = self.agent(site)?.pull(request).await.map_err(|s| failed(site, &s))?;
+        if let Some(miss) = answer.into_inner().missing.first() {
+            let why = format!("{} segment {}: {}", miss.camera, miss.seq, miss.reason);
+            return Err(FleetError::Refused { site: site.clone(), why });
+        }
+        loop {
+            let (bytes, arrived, failure) = expected.pull.progress();
+            progress(bytes);
+            if let Some(why) = failure {
+                return Err(broken(why));
+            }
+            if arrived >= wanted.len() {
+                return Ok(());
+            }
+            let changed = expected.pull.changed.notified();
+            if tokio::time::timeout(PULL_STALL, changed).await.is_err() {
+                return Err(broken("the pull stalled".to_owned()));
+            }
+        }
+    }
+
+    /// The keys of segments held for `case`; the site signs a transfer record first.
+    ///
+    /// # Errors
+    /// When the site is away, refuses, or answers with something else.
+    pub async fn release_keys(
+        &self,
+        case: &CaseId,
+        camera: &CameraId,
+        seqs: &[Seq],
+    ) -> Result<Vec<ReleasedKeys>, FleetError> {
+        let site = camera.site();
+        let broken = |why: &str| FleetError::Broken { site: site.clone(), why: why.to_owned() };
+        let mut released = Vec::new();
+        for seqs in seqs.chunks(KEYS_MAX) {
+            let request = ReleaseKeysRequest {
+                case_ref: case.to_string(),
+                camera: camera.to_string(),
+                seqs: seqs.iter().map(|s| s.0).collect(),
+            };
+            let answer = self.agent(site)?.release_keys(request).await;
+            let answer = answer.map_err(|s| failed(site, &s))?.into_inner();
+            let keys: Option<Vec<Key>> = answer
+                .keys
+                .iter()
+                .map(|key| <[u8; 32]>::try_from(key.as_slice()).ok().map(Key::new))
+                .collect();
+            let keys = keys
+                .filter(|keys| keys.len() == seqs.len())
+                .ok_or_else(|| broken("the keys that came are not those asked for"))?;
+            let transfer_record = Envelope::read(&answer.transfer_record)
+                .map_err(|_| broken("the transfer record does not read"))?;
+            if !self.evidence_keys(site).iter().any(|k| Record::check(&transfer_record, k).is_ok()) {
+                return Err(broken("the transfer record is not signed by the site"));
+            }
+            released.push(ReleasedKeys { keys, transfer_record });
+        }
+        Ok(released)
+    }
+}
+
+/// Which kind of failure a status is.
+fn failed(site: &SiteId, status: &Status) -> FleetError {
+    let site = site.clone();
+    let why = status.message().to_owned();
+    match status.code() {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::Unimplemented
+        | Code::OutOfRange
+        | Code::Unauthenticated
+        | Code::AlreadyExists => FleetError::Refused { site, why },
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => FleetError::Broken { site, why },
+    }
+}
