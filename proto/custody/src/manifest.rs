@@ -81,8 +81,11 @@ pub struct Fragments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Mask {
-    /// The site's configuration says that this camera needs none.
-    NotRequired,
+    /// The camera's record says that it needs none.
+    NotRequired {
+        /// Who approved that.
+        approved_by: String,
+    },
     /// Burned into the pixels before anything was stored.
     Burned {
         /// Which mask.
