@@ -61,12 +61,16 @@ impl Address {
         Some(Credentials { username: self.user.clone(), password: self.password.clone() })
     }
 
-    /// `text` on one line, shortened, without this camera's password.
+    /// The first line of `text`, shortened, without this camera's password. The lines after it
+    /// are `retina`'s dumps of what was received, which may be pixels.
     pub(super) fn redact(&self, text: &str) -> String {
         const DETAIL_CHARS_MAX: usize = 300;
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let text =
-            if self.password.is_empty() { text } else { text.replace(&self.password, REDACTED) };
+        let text = text.lines().next().unwrap_or_default().trim();
+        let text = if self.password.is_empty() {
+            text.to_owned()
+        } else {
+            text.replace(&self.password, REDACTED)
+        };
         text.chars().take(DETAIL_CHARS_MAX).collect()
     }
 }
@@ -135,7 +139,7 @@ mod tests {
         for secret in ["s@cret", "s%40cret", "wh:"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(address.redact("bad\n  login s@cret/ here"), "bad login *** here");
+        assert_eq!(address.redact("bad login s@cret/ here\n0000: 17 2a"), "bad login *** here");
     }
 
     #[test]

@@ -15,7 +15,6 @@ use retina::client::{
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::outbox::{Closed, Outbox};
@@ -76,14 +75,14 @@ impl From<Down> for Left {
     }
 }
 
-/// Records what the camera does into `events` until `stop` or until the receiver is gone.
+/// Records what the camera does into `events` until `stop` is ready (`host::Tasks::stopping`) or the receiver is gone.
 /// `random` spreads the pauses: any uniform source.
 pub async fn run(
     settings: Settings,
     clock: Clock,
     mut random: impl FnMut() -> u32 + Send,
     events: mpsc::Sender<Event>,
-    stop: CancellationToken,
+    stop: impl Future<Output = ()> + Send,
 ) {
     let group = Arc::new(SessionGroup::default());
     let mut worker = Worker {
@@ -105,7 +104,10 @@ pub async fn run(
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
     };
-    let _ended = stop.run_until_cancelled(recording).await;
+    tokio::select! {
+        () = recording => {}
+        () = stop => {}
+    }
     // The session was dropped above; let its TEARDOWN out before the runtime may go.
     let _best_effort = tokio::time::timeout(TEARDOWN, group.await_teardown()).await;
 }
