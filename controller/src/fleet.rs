@@ -80,8 +80,8 @@ pub struct WantedSegment {
 pub struct ReleasedKeys {
     /// In the order asked.
     pub keys: Vec<Key>,
-    /// The site's signed transfer record.
-    pub transfer_record: Envelope,
+    /// The site's signed transfer records, each of at most 512 segments.
+    pub transfer_records: Vec<Envelope>,
 }
 
 /// What is known of a site now.

@@ -167,10 +167,10 @@ impl Fleet {
         case: &CaseId,
         camera: &CameraId,
         seqs: &[Seq],
-    ) -> Result<Vec<ReleasedKeys>, FleetError> {
+    ) -> Result<ReleasedKeys, FleetError> {
         let site = camera.site();
         let broken = |why: &str| FleetError::Broken { site: site.clone(), why: why.to_owned() };
-        let mut released = Vec::new();
+        let mut released = ReleasedKeys { keys: Vec::new(), transfer_records: Vec::new() };
         for seqs in seqs.chunks(KEYS_MAX) {
             let request = ReleaseKeysRequest {
                 case_ref: case.to_string(),
@@ -192,7 +192,8 @@ impl Fleet {
             if !self.evidence_keys(site).iter().any(|k| Record::check(&transfer_record, k).is_ok()) {
                 return Err(broken("the transfer record is not signed by the site"));
             }
-            released.push(ReleasedKeys { keys, transfer_record });
+            released.keys.extend(keys);
+            released.transfer_records.push(transfer_record);
         }
         Ok(released)
     }
