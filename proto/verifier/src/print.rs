@@ -95,7 +95,9 @@ fn write_camera(out: &mut String, camera: &CameraReport) -> fmt::Result {
 
 fn mask_text(mask: &Mask) -> String {
     match mask {
-        Mask::NotRequired => "not required".to_owned(),
+        Mask::NotRequired { approved_by } => {
+            format!("not required, approved by {}", printable(&format!("{approved_by:.60}")))
+        }
         Mask::Burned { policy_id, revision, approved_by, .. } => {
             let text =
                 format!("{policy_id:.60} revision {revision}, approved by {approved_by:.60}");

@@ -94,6 +94,7 @@ impl Report {
 
     /// Adds what is wrong. Control characters, which a forged file name could bring to a terminal,
     /// are replaced.
+    #[expect(clippy::needless_pass_by_value, reason = "a refusal ends here")]
     pub fn refuse(&mut self, refusal: Refusal) {
         if self.refusals.len() < REFUSALS_MAX {
             self.refusals.push(Refusal::new(refusal.code(), printable(refusal.what())));

@@ -44,7 +44,7 @@ fn a_true_bundle_is_verified_and_says_what_it_proves() {
         "75.00 % of the interval",
         "camera-unreachable",
         "0.900 to 2.000 ms",
-        "not required",
+        "not required, approved by d.mensah",
         "Analytics  none",
         "VERIFIED",
     ] {

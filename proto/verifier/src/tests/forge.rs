@@ -92,7 +92,7 @@ fn recorded(camera: &CameraId, seq: u64, start: WallTime) -> Recorded {
             samples: 100,
             bytes: fragments.iter().map(|(d, _)| d.bytes).sum(),
         },
-        mask: Mask::NotRequired,
+        mask: Mask::NotRequired { approved_by: "d.mensah".into() },
         reception: Reception::default(),
         seal: Seal { algorithm: "AES-256-GCM".into(), epoch: 1 },
         agent: Agent {
