@@ -58,13 +58,13 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { kind: *kind, head_bytes, box_bytes })
 }
 
-/// Where the payloads of `mdat` lie in a fragment; none if it is not whole boxes.
+/// Where the payloads of the top-level boxes of `kind` lie; none if `bytes` is not whole boxes.
 #[must_use]
-pub fn mdat_in(fragment: &[u8]) -> Option<Vec<Range<usize>>> {
+pub fn payloads_in(bytes: &[u8], kind: &[u8; 4]) -> Option<Vec<Range<usize>>> {
     let mut found = Vec::new();
     let mut at = 0;
-    while at < fragment.len() {
-        let rest = fragment.get(at..)?;
+    while at < bytes.len() {
+        let rest = bytes.get(at..)?;
         let head = head(rest)?;
         let len = match head.box_bytes {
             Some(len) => usize::try_from(len).ok()?,
@@ -73,7 +73,7 @@ pub fn mdat_in(fragment: &[u8]) -> Option<Vec<Range<usize>>> {
         if len > rest.len() || found.len() >= BOXES_MAX {
             return None;
         }
-        if &head.kind == b"mdat" {
+        if head.kind == *kind {
             let head_bytes = usize::try_from(head.head_bytes).ok()?;
             found.push(at + head_bytes..at + len);
         }
@@ -167,7 +167,7 @@ mod tests {
         let to_end = [&0_u32.to_be_bytes()[..], b"mdat", b"rest"].concat();
         let bytes = [a_box(b"ftyp", b"isom"), a_box(b"mdat", b"narrow"), wide, to_end].concat();
         assert_eq!(view(&bytes).unwrap(), (14, Digest::of(b"narrowwiderest")));
-        let ranges = mdat_in(&bytes).unwrap();
+        let ranges = payloads_in(&bytes, b"mdat").unwrap();
         let found: Vec<_> = ranges.into_iter().map(|r| &bytes[r]).collect();
         assert_eq!(found, [&b"narrow"[..], b"wide", b"rest"]);
     }
@@ -178,7 +178,7 @@ mod tests {
         // Cut between boxes it is whole, only without its pictures.
         for cut in (1..whole.len()).filter(|cut| *cut != 12) {
             assert!(view(&whole[..cut]).is_err(), "{cut}");
-            assert!(mdat_in(&whole[..cut]).is_none(), "{cut}");
+            assert!(payloads_in(&whole[..cut], b"mdat").is_none(), "{cut}");
         }
         assert!(matches!(view(&a_box(b"moof", b"x")), Err(BadView::Foreign(_))));
         assert!(view(&[0, 0, 0, 7, b'm', b'd', b'a', b't']).is_err());

@@ -149,7 +149,7 @@ fn check_fragments(
             ));
         }
         leaves.push(one.leaf(&fragment));
-        let ranges = boxes::mdat_in(&fragment)
+        let ranges = boxes::payloads_in(&fragment, b"mdat")
             .ok_or_else(|| altered(format!("fragment {index} is not whole MP4 boxes")))?;
         for range in ranges {
             pictures.take(&fragment[range]);

@@ -267,7 +267,7 @@ fn a_sealed_lie_about_the_masters_is_found() {
     );
     check_resealed(
         |f, files| {
-            *files.get_mut(&bundle::master(&f.camera, Seq(0))).unwrap().last_mut().unwrap() ^= 1
+            *files.get_mut(&bundle::master(&f.camera, Seq(0))).unwrap().last_mut().unwrap() ^= 1;
         },
         &[Code::FragmentAltered],
     );

@@ -181,7 +181,7 @@ impl Forge {
             let seq = one.record.seq;
             let plain: Vec<u8> = one.fragments.iter().flat_map(|(_, p)| p.clone()).collect();
             for (_, fragment) in &one.fragments {
-                for range in crate::boxes::mdat_in(fragment).unwrap_or_default() {
+                for range in crate::boxes::payloads_in(fragment, b"mdat").unwrap_or_default() {
                     pictures.extend_from_slice(&fragment[range]);
                 }
             }
