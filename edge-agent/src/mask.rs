@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`zone`] | polygons, and exactly which samples each one covers (pure) |
 //! | [`policy`] | which zones a camera has, who approved them, or that it needs none |
-//! | `transcode` | decode → fill → encode; the only FFmpeg (feature `media`) |
+//! | `transcode` | decode → fill → encode; the only FFmpeg |
+//! | `absent` | takes its place in a build without the feature `media`: no mask starts |
 //! | [`annexb`] | the encoder's byte stream as MP4 wants it (pure) |
 //! | [`pipeline`] | one camera's transcoder on its own thread, between two bounded queues |
 //!
@@ -20,14 +21,15 @@ use custody::WallTime;
 use crate::camera::{Event, Frame, Parameters, Reason};
 
 pub mod annexb;
-#[cfg(feature = "media")]
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "media")]
 mod transcode;
+#[cfg(not(feature = "media"))]
+#[path = "mask/absent.rs"]
+mod transcode;
 pub mod zone;
 
-#[cfg(feature = "media")]
 pub use pipeline::{Feeder, Pipeline, StartError, start};
 pub use policy::{Applied, BadPolicy, Colour, NoMask, Policy};
 pub use zone::{Mistake, Point, Zone};

@@ -22,12 +22,12 @@ pub(crate) struct Clip {
 impl Clip {
     /// 500 frames of 960x720, a key frame every 50.
     pub(crate) fn h264() -> Self {
-        Self::read("walkway-h264.mp4")
+        Self::of("walkway-h264.mp4")
     }
 
     /// The same scene in H.265.
     pub(crate) fn h265() -> Self {
-        Self::read("walkway-h265.mp4")
+        Self::of("walkway-h265.mp4")
     }
 
     /// Valid parameters for frames that nobody decodes.
@@ -36,9 +36,16 @@ impl Clip {
         Arc::clone(READ.get_or_init(|| Self::h264().parameters))
     }
 
-    fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/footage").join(name);
-        let file = Bytes::from(std::fs::read(&path).unwrap());
+    fn of(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/footage");
+        let clip = Self::read(&folder.join(name));
+        assert_eq!(clip.frames.len(), 500, "{name}");
+        clip
+    }
+
+    /// The video of an MP4 file of even rate. Its frames' times count in decoding order.
+    pub(crate) fn read(path: &Path) -> Self {
+        let file = Bytes::from(std::fs::read(path).unwrap());
         let moov = moov(&file);
         let mdia = &moov.trak[0].mdia;
         let parameters = Arc::new(parameters(&mdia.minf.stbl.stsd.codecs[0]));
@@ -61,7 +68,6 @@ impl Clip {
             }
         });
         let frames: Vec<_> = frames.collect();
-        assert_eq!(frames.len(), 500, "{name}");
         Self { parameters, frames }
     }
 }

@@ -15,7 +15,7 @@ use std::thread;
 use tokio::sync::mpsc;
 
 use super::policy::{BadPolicy, Policy};
-use super::transcode::Transcoder;
+use super::transcode::{self, Transcoder};
 use super::{CleanFrame, Output};
 use crate::camera::outbox::{self, Closed, Outbox};
 use crate::camera::{Event, Frame};
@@ -63,6 +63,12 @@ pub enum StartError {
     /// The policy cannot be applied.
     #[error("the camera's mask cannot be applied")]
     Policy(#[source] BadPolicy),
+    /// Nothing to encode with.
+    #[error(
+        "nothing here can encode a masked picture: the program was built without the feature \
+         `media`, or the installed FFmpeg has no libx264"
+    )]
+    NoEncoder,
     /// The system gives no thread.
     #[error("no thread for masking `{camera}`: raise the limit on threads")]
     Thread {
@@ -77,9 +83,13 @@ pub enum StartError {
 /// Starts masking for `camera` (a name for the thread).
 ///
 /// # Errors
-/// When the policy is not applicable or there is no thread to be had.
+/// When the policy is not applicable, or there is no encoder or no thread to be had: such a camera
+/// must not be recorded.
 pub fn start(camera: &str, policy: Policy) -> Result<Pipeline, StartError> {
     policy.check().map_err(StartError::Policy)?;
+    if !transcode::is_available() {
+        return Err(StartError::NoEncoder);
+    }
     let (to, events) = outbox::queue();
     let (output, outputs) = mpsc::channel(OUTPUTS);
     let thread = thread::Builder::new()
@@ -171,4 +181,5 @@ impl Masker<'_> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "media")]
 mod tests;

@@ -24,6 +24,8 @@ use super::zone::{Cover, Size};
 use super::{CleanFrame, annexb};
 use crate::camera::{Codec, Frame, Parameters};
 
+/// What encodes.
+const ENCODER: &str = "libx264";
 /// Pictures a decoder may hold back: H.264 and H.265 allow 16.
 const HELD_MAX: usize = 16;
 /// The greatest width and height, as level 6.2 has them.
@@ -45,6 +47,11 @@ fn failed(what: &'static str) -> impl Fn(ffmpeg::Error) -> Failure {
 
 fn refused(what: &'static str, why: impl Into<String>) -> Failure {
     Failure { what, why: why.into() }
+}
+
+/// Whether pictures can be encoded on this machine.
+pub(super) fn is_available() -> bool {
+    codec::encoder::find_by_name(ENCODER).is_some()
 }
 
 /// One camera's decoder, fill and encoder. Stays on the thread that made it.
@@ -382,8 +389,8 @@ impl Encoder {
     fn open(first: &Filled) -> Result<Self, Failure> {
         let Filled(first) = first;
         let what = "open the encoder";
-        let codec = codec::encoder::find_by_name("libx264")
-            .ok_or_else(|| refused(what, "this FFmpeg has no libx264"))?;
+        let codec = codec::encoder::find_by_name(ENCODER)
+            .ok_or_else(|| refused(what, "the installed FFmpeg has no libx264"))?;
         let mut context = codec::Context::new_with_codec(codec);
         context.set_threading(codec::threading::Config::count(1));
         context.set_flags(codec::Flags::GLOBAL_HEADER);

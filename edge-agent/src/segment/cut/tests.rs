@@ -126,6 +126,47 @@ fn a_players_file_comes_back_byte_for_byte() {
     }
 }
 
+#[cfg(feature = "media")]
+#[test]
+fn masked_footage_plays_and_another_mask_is_a_new_segment() {
+    use crate::camera::Event;
+    let clip = Clip::h265();
+    let mut outputs = Vec::new();
+    let mut cutter = cutter(600);
+    for (revision, frames) in [(1, &clip.frames[..50]), (2, &clip.frames[50..100])] {
+        let zone = vec![[0.2, 0.2], [0.6, 0.2], [0.6, 0.6]].try_into().unwrap();
+        let policy = mask::Policy {
+            policy_id: "east-ext-01".to_owned(),
+            revision,
+            approved_by: "dpo".to_owned(),
+            zones: vec![zone],
+            colour: mask::Colour::BLACK,
+        };
+        let mut pipeline = mask::start("east/ext-01", policy).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for frame in frames {
+            runtime.block_on(pipeline.feeder.feed(Event::Frame(frame.clone()))).unwrap();
+        }
+        drop(pipeline.feeder);
+        while let Some(output) = pipeline.outputs.blocking_recv() {
+            outputs.extend(cutter.handle(output));
+        }
+        pipeline.thread.join().unwrap();
+    }
+    outputs.extend(cutter.handle_cut(CloseReason::Finished));
+    check(&outputs);
+    assert_eq!(story(&outputs), ["open", "50", "mask", "open", "50", "finished"]);
+    let Output::Open { init, applied, parameters, .. } = &outputs[3] else { panic!("no init") };
+    assert_eq!(applied.as_ref().unwrap().revision, 2);
+    assert_eq!((parameters.width, parameters.height), (960, 720));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("masked.mp4");
+    std::fs::write(&file, [&init[..], fragments(&outputs)[1].bytes()].concat()).unwrap();
+    let wanted = "stream=codec_name,width,height,nb_read_frames";
+    let args = ["-v", "error", "-count_frames", "-of", "csv=p=0", "-show_entries", wanted];
+    assert_eq!(run("ffprobe", &args, &file).trim(), "h264,960,720,50");
+}
+
 #[test]
 fn a_segment_closes_at_the_first_key_frame_after_its_time() {
     let mut cutter = cutter(6);
