@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The controller: coordinates evidence, holds, health and audit for all sites.
+//!
+//! | room | does |
+//! |---|---|
+//! | [`log`] | keeps every event, for ever: the state and the audit trail |
+//! | [`access`] | says who may do what |
+//! | [`registry`] | knows sites, cameras, accounts |
+//! | [`evidence`] | takes a request to a bundle |
+//! | [`ledger`] | the one door to all of that |
+//! | [`limits`] | every limit, with its arithmetic |
+
+pub mod access;
+pub mod evidence;
+pub mod ledger;
+pub mod limits;
+pub mod log;
+pub mod registry;

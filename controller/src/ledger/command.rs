@@ -1,0 +1,228 @@
+//! Everything that can be asked of the controller's state.
+
+use std::collections::BTreeSet;
+
+use custody::{CaseId, Digest, HoldId, PersonId, SiteId, WallTime};
+
+use crate::access::{Act, Actor, Purpose, Role};
+use crate::evidence::RequestOrder;
+use crate::evidence::case::Step;
+use crate::evidence::hold::{HoldOrder, HoldStep};
+use crate::log::event::audit::{AccessRefused, AuditRead};
+use crate::log::event::sites::AnnouncedCamera;
+
+/// A wish. Whether it is granted, the rooms decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Add an account, whose token has this digest.
+    AddPerson {
+        /// Whose.
+        person: PersonId,
+        /// What they are.
+        roles: BTreeSet<Role>,
+        /// [`crate::registry::token::digest`] of the token.
+        token_sha256: Digest,
+    },
+    /// End an account.
+    SuspendPerson {
+        /// Whose.
+        person: PersonId,
+        /// Because.
+        reason: String,
+    },
+    /// Let a site enrol.
+    CreateEnrolmentToken {
+        /// Which.
+        site: SiteId,
+        /// [`crate::registry::token::digest`] of the secret.
+        secret_sha256: Digest,
+        /// How long the token lives; 0: as usual.
+        lives_s: u32,
+    },
+    /// End a site's certificates.
+    RevokeSite {
+        /// Which.
+        site: SiteId,
+        /// Because.
+        reason: String,
+    },
+    /// A site has its first certificate; uses its token up.
+    EnrolSite {
+        /// Which.
+        site: SiteId,
+        /// [`crate::registry::token::digest`] of the secret.
+        secret_sha256: Digest,
+        /// The raw Ed25519 public key.
+        evidence_key: [u8; 32],
+        /// The certificate's serial number, hexadecimal.
+        serial: String,
+        /// When it ends.
+        certificate_ends: WallTime,
+    },
+    /// A site has its next certificate.
+    RenewSite {
+        /// Which.
+        site: SiteId,
+        /// The certificate's serial number, hexadecimal.
+        serial: String,
+        /// When it ends.
+        certificate_ends: WallTime,
+    },
+    /// A site's agent came.
+    SiteConnected {
+        /// Which.
+        site: SiteId,
+        /// From this address.
+        remote: String,
+    },
+    /// A site's agent went.
+    SiteDisconnected {
+        /// Which.
+        site: SiteId,
+        /// Why.
+        reason: String,
+    },
+    /// Someone knocked and was not let in.
+    RefuseConnection {
+        /// From this address.
+        remote: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The cameras that a site has. Nothing is kept when they are known already.
+    AnnounceCameras {
+        /// Which site.
+        site: SiteId,
+        /// All of its cameras.
+        cameras: Vec<AnnouncedCamera>,
+    },
+    /// Ask for footage.
+    RequestEvidence(RequestOrder),
+    /// Approve a request.
+    ApproveCase {
+        /// Which.
+        case: CaseId,
+        /// Because.
+        reason: String,
+    },
+    /// Refuse a request.
+    RefuseCase {
+        /// Which.
+        case: CaseId,
+        /// Because.
+        reason: String,
+    },
+    /// A step in carrying a case out.
+    StepCase {
+        /// Which.
+        case: CaseId,
+        /// What was done.
+        step: Step,
+    },
+    /// Give a bundle out.
+    FetchBundle {
+        /// Which case's.
+        case: CaseId,
+    },
+    /// Keep footage beyond its time.
+    PlaceHold(HoldOrder),
+    /// End a hold.
+    ReleaseHold {
+        /// Which.
+        hold: HoldId,
+        /// Because.
+        reason: String,
+    },
+    /// What a site did about a hold.
+    StepHold {
+        /// Which.
+        hold: HoldId,
+        /// What was done.
+        step: HoldStep,
+    },
+    /// Read the audit trail.
+    ReadAudit(AuditRead),
+    /// Keep that an actor was refused something that would have changed nothing.
+    KeepRefusal(Actor, AccessRefused),
+}
+
+impl Command {
+    /// What is done by it, for the table of who may.
+    #[must_use]
+    pub fn act(&self) -> Act {
+        match self {
+            Self::AddPerson { .. } => Act::AddPerson,
+            Self::SuspendPerson { .. } => Act::SuspendPerson,
+            Self::CreateEnrolmentToken { .. } => Act::CreateEnrolmentToken,
+            Self::RevokeSite { .. } => Act::RevokeSite,
+            Self::EnrolSite { .. }
+            | Self::RenewSite { .. }
+            | Self::SiteConnected { .. }
+            | Self::SiteDisconnected { .. }
+            | Self::RefuseConnection { .. } => Act::KeepFleet,
+            Self::AnnounceCameras { .. } => Act::AnnounceCameras,
+            Self::RequestEvidence(_) => Act::RequestEvidence,
+            Self::ApproveCase { .. } => Act::ApproveCase,
+            Self::RefuseCase { .. } => Act::RefuseCase,
+            Self::FetchBundle { .. } => Act::FetchBundle,
+            Self::PlaceHold(_) => Act::PlaceHold,
+            Self::ReleaseHold { .. } => Act::ReleaseHold,
+            Self::ReadAudit(_) => Act::ReadAudit,
+            Self::StepCase { .. } | Self::StepHold { .. } | Self::KeepRefusal(..) => Act::CarryOut,
+        }
+    }
+
+    /// The case that it names.
+    #[must_use]
+    pub fn case(&self) -> Option<&CaseId> {
+        match self {
+            Self::ApproveCase { case, .. }
+            | Self::RefuseCase { case, .. }
+            | Self::FetchBundle { case }
+            | Self::StepCase { case, .. } => Some(case),
+            Self::PlaceHold(order) => order.case.as_ref(),
+            Self::ReadAudit(read) => read.case.as_ref(),
+            Self::KeepRefusal(_, refused) => refused.case.as_ref(),
+            Self::AddPerson { .. }
+            | Self::SuspendPerson { .. }
+            | Self::CreateEnrolmentToken { .. }
+            | Self::RevokeSite { .. }
+            | Self::EnrolSite { .. }
+            | Self::RenewSite { .. }
+            | Self::SiteConnected { .. }
+            | Self::SiteDisconnected { .. }
+            | Self::RefuseConnection { .. }
+            | Self::AnnounceCameras { .. }
+            | Self::RequestEvidence(_)
+            | Self::ReleaseHold { .. }
+            | Self::StepHold { .. } => None,
+        }
+    }
+
+    /// The purpose and reason as given, for the record of a refusal.
+    #[must_use]
+    pub fn purpose_and_reason(&self) -> (Option<Purpose>, &str) {
+        match self {
+            Self::RequestEvidence(order) => (Some(order.purpose), &order.reason),
+            Self::PlaceHold(order) => (Some(order.purpose), &order.reason),
+            Self::SuspendPerson { reason, .. }
+            | Self::RevokeSite { reason, .. }
+            | Self::ApproveCase { reason, .. }
+            | Self::RefuseCase { reason, .. }
+            | Self::ReleaseHold { reason, .. } => (None, reason),
+            Self::AddPerson { .. }
+            | Self::CreateEnrolmentToken { .. }
+            | Self::EnrolSite { .. }
+            | Self::RenewSite { .. }
+            | Self::SiteConnected { .. }
+            | Self::SiteDisconnected { .. }
+            | Self::RefuseConnection { .. }
+            | Self::AnnounceCameras { .. }
+            | Self::StepCase { .. }
+            | Self::FetchBundle { .. }
+            | Self::StepHold { .. }
+            | Self::ReadAudit(_)
+            | Self::KeepRefusal(..) => (None, ""),
+        }
+    }
+}

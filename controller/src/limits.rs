@@ -1,0 +1,69 @@
+//! Every limit of the controller, each with its arithmetic. A limit that is not here does not exist.
+
+use std::time::Duration;
+
+/// Footage is never kept longer, at any site: the force's rule. Requests that begin earlier find
+/// nothing, unless a hold kept it.
+pub const RETENTION_S: i64 = 31 * 24 * 3600;
+
+/// One request: a camera-day of 64 cameras is about 64 × 24 h × 4 Mbit/s = 2.8 TB, a night's pull
+/// over a gigabit line. Longer needs are several requests, each with its own reason.
+pub const REQUEST_SPAN_S_MAX: i64 = 24 * 3600;
+/// As the proto says; the largest site has 71.
+pub const REQUEST_CAMERAS_MAX: usize = 64;
+
+/// Reasons and references, in characters: a paragraph, not a report.
+pub const TEXT_CHARS_MAX: usize = 1000;
+/// A reason has at least this many characters that are not blank.
+pub const REASON_CHARS_MIN: usize = 3;
+
+/// A site announces at most this many cameras: seven times the largest site of today.
+pub const SITE_CAMERAS_MAX: usize = 500;
+/// Certificates of a site that are valid at once: the present one and its successor.
+pub const SITE_SERIALS_MAX: usize = 2;
+
+/// An enrolment token lives this long unless said otherwise.
+pub const ENROLMENT_S: u32 = 24 * 3600;
+/// And at most so long.
+pub const ENROLMENT_S_MAX: u32 = 7 * 24 * 3600;
+
+/// A command that loses the race for its stream this often is refused as `busy`.
+pub const RACES_MAX: usize = 8;
+/// Entries read from the log at a time: about 1 MB.
+pub const READ_ENTRIES: usize = 2048;
+/// Events of one command: an approval orders one hold a camera, and the approval itself.
+pub const APPEND_EVENTS_MAX: usize = 2 * REQUEST_CAMERAS_MAX + 2;
+
+/// Refused tokens are logged at most so often a minute; a flood of guesses must not fill the log.
+/// The rest is counted in the next one that is logged.
+pub const UNKNOWN_TOKENS_LOGGED_A_MINUTE: u32 = 10;
+
+/// Without a signal the reconciler looks this often whether all is as it should be.
+pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// Cases worked on at once; more wait their turn. Four sites, each with one pull.
+pub const CASES_AT_ONCE: usize = 4;
+/// Keys asked for in one call, as `ReleaseKeysRequest` says.
+pub const KEYS_A_CALL_MAX: usize = 512;
+/// When the chain of a camera still does not reach the interval's end this long after it, the case
+/// goes on with what there is: segments are a minute, and agents sign gaps every minute.
+pub const CHAIN_WAIT_S: i64 = 600;
+
+/// Bytes of one piece of a file that is fetched.
+pub const PIECE_BYTES: usize = 256 * 1024;
+/// Pieces ready before the client takes them: 1 MiB a client. A slow client waits; nothing is lost.
+pub const PIECES_WAITING: usize = 4;
+/// Audit entries ready before the client takes them.
+pub const AUDIT_WAITING: usize = 256;
+/// Files in a bundle: 64 cameras × 1440 minutes × 3 files, and 100 others.
+pub const BUNDLE_FILES_MAX: usize = 64 * 1440 * 3 + 100;
+
+/// Calls that one API connection may have open.
+pub const CALLS_A_CONNECTION: usize = 32;
+/// API calls in all; a call beyond is told `busy`.
+pub const STREAMS_A_CONNECTION: u32 = 64;
+/// A call that has not been answered in this time ends. Streams end by themselves.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// TLS connections without a word are asked whether they live, and dropped.
+pub const API_KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long shutdown waits for tasks.
+pub const SHUTDOWN: Duration = Duration::from_secs(10);

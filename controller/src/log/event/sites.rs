@@ -1,0 +1,154 @@
+//! Sites: one-time tokens, certificates, connections, cameras.
+
+use custody::{CameraId, Digest, SiteId, WallTime};
+use serde::{Deserialize, Serialize};
+
+use super::About;
+
+macro_rules! about_site {
+    ($($name:ident),*) => {
+        $(impl About for $name {
+            fn object(&self) -> String {
+                self.site.to_string()
+            }
+        })*
+    };
+}
+
+about_site!(
+    EnrolmentTokenCreated,
+    SiteEnrolled,
+    SiteRenewed,
+    SiteRevoked,
+    SiteConnected,
+    SiteDisconnected,
+    CamerasAnnounced
+);
+
+/// A one-time token was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentTokenCreated {
+    /// For this site.
+    pub site: SiteId,
+    /// The digest of the secret; the secret itself is kept nowhere.
+    pub secret_sha256: Digest,
+    /// Until when it may be used.
+    pub ends: WallTime,
+}
+
+/// A site has its first certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteEnrolled {
+    /// Which.
+    pub site: SiteId,
+    /// The token that was used up.
+    pub secret_sha256: Digest,
+    /// The raw Ed25519 key that signs its records from now on, hexadecimal.
+    pub evidence_key: String,
+    /// The certificate's serial number, hexadecimal.
+    pub serial: String,
+    /// When the certificate ends.
+    pub certificate_ends: WallTime,
+}
+
+/// A site has its next certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteRenewed {
+    /// Which.
+    pub site: SiteId,
+    /// The certificate's serial number, hexadecimal.
+    pub serial: String,
+    /// When the certificate ends.
+    pub certificate_ends: WallTime,
+}
+
+/// A site's certificates and unused tokens were ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteRevoked {
+    /// Which.
+    pub site: SiteId,
+}
+
+/// A site's agent came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConnected {
+    /// Which.
+    pub site: SiteId,
+    /// From this address.
+    pub remote: String,
+}
+
+/// A site's agent went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteDisconnected {
+    /// Which.
+    pub site: SiteId,
+    /// Why, as far as the controller knows.
+    pub why: String,
+}
+
+/// Someone knocked and was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionRefused {
+    /// From this address.
+    pub remote: String,
+    /// Why not.
+    pub why: String,
+}
+
+impl About for ConnectionRefused {
+    fn object(&self) -> String {
+        self.remote.clone()
+    }
+}
+
+/// Where a camera looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Outside: homes and businesses may be in view.
+    External,
+    /// Inside.
+    Internal,
+}
+
+impl Place {
+    /// The place as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// A camera, as its site announces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnnouncedCamera {
+    /// Which.
+    pub camera: CameraId,
+    /// Where it looks.
+    pub place: Place,
+    /// Whether nothing may be kept without its mask.
+    pub mask_required: bool,
+}
+
+/// A site said which cameras it has: the whole list, which replaces the one before. Cameras that
+/// are missing in it are no longer recorded; their footage can still be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CamerasAnnounced {
+    /// Which site.
+    pub site: SiteId,
+    /// Its cameras, by name.
+    pub cameras: Vec<AnnouncedCamera>,
+}

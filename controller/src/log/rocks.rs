@@ -1,0 +1,124 @@
+//! The log on this machine's disc: RocksDB, every append one synced write batch.
+//!
+//! One process has the folder (RocksDB's own lock); inside it one append at a time, so that
+//! positions are dense. A synced batch is one fsync: about 1 to 10 ms on the discs we have, which
+//! is far more than people and sites ask of it.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+
+use super::key::{entry, format, stream_end};
+use super::{AppendError, Entry, EventLog, Fatal, Stored, Stream};
+
+/// The log in a folder.
+pub struct RocksLog {
+    db: DB,
+    /// The position that comes next. Held while a batch is written: appends are one after another.
+    next: Mutex<u64>,
+}
+
+impl RocksLog {
+    /// Opens the log in `folder`, or begins one there.
+    ///
+    /// # Errors
+    /// When another process has it, the disc fails, or a later program wrote it.
+    pub fn open(folder: &Path) -> Result<Self, Fatal> {
+        let doing = || format!("opening {}", folder.display());
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_paranoid_checks(true);
+        options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+        // A torn last batch goes; anything else that is damaged is not passed over.
+        options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_keep_log_file_num(4);
+        let db = DB::open(&options, folder).map_err(|e| Fatal::new(doing(), e))?;
+        match db.get(format::KEY).map_err(|e| Fatal::new(doing(), e))? {
+            Some(version) => format::check(&version).map_err(|e| Fatal::new(doing(), e))?,
+            None => {
+                let mut batch = WriteBatch::default();
+                batch.put(format::KEY, [format::VERSION]);
+                db.write_opt(batch, &synced()).map_err(|e| Fatal::new(doing(), e))?;
+            }
+        }
+        let last = last_position(&db).map_err(|e| Fatal::new(doing(), e))?;
+        let next = Mutex::new(last.map_or(0, |position| position + 1));
+        Ok(Self { db, next })
+    }
+
+    fn stream_entries(&self, stream: &Stream) -> Result<u64, Fatal> {
+        let doing = || format!("looking for stream {stream}");
+        match self.db.get(stream_end::key(stream)).map_err(|e| Fatal::new(doing(), e))? {
+            Some(value) => stream_end::read_value(&value).map_err(|e| Fatal::new(doing(), e)),
+            None => Ok(0),
+        }
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+fn last_position(db: &DB) -> Result<Option<u64>, rocksdb::Error> {
+    let last = db.iterator(IteratorMode::From(&entry::key(u64::MAX), Direction::Reverse)).next();
+    Ok(last.transpose()?.and_then(|(key, _)| entry::read_key(&key)))
+}
+
+impl EventLog for RocksLog {
+    fn append(
+        &self,
+        stream: &Stream,
+        expected: u64,
+        entries: &[Entry],
+    ) -> Result<Range<u64>, AppendError> {
+        // A panic elsewhere while this was held left the number as the last good write set it.
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.stream_entries(stream).map_err(AppendError::Fatal)?;
+        if found != expected {
+            return Err(AppendError::Conflict { stream: stream.clone(), expected, found });
+        }
+        let mut batch = WriteBatch::default();
+        let (mut position, mut version) = (*next, expected);
+        for entry in entries {
+            let stored = Stored::place(entry.clone(), stream.clone(), version, position);
+            batch.put(entry::key(position), entry::value(&stored));
+            position += 1;
+            version += 1;
+        }
+        batch.put(stream_end::key(stream), stream_end::value(version));
+        self.db.write_opt(batch, &synced()).map_err(|e| {
+            AppendError::Fatal(Fatal::new(format!("appending to stream {stream}"), e))
+        })?;
+        let positions = *next..position;
+        *next = position;
+        Ok(positions)
+    }
+
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<Stored>, Fatal> {
+        let doing = || format!("reading from entry {from}");
+        let mut found = Vec::new();
+        let start = entry::key(from);
+        for item in self.db.iterator(IteratorMode::From(&start, Direction::Forward)).take(limit) {
+            let (key, value) = item.map_err(|e| Fatal::new(doing(), e))?;
+            let Some(position) = entry::read_key(&key) else { break };
+            let stored = entry::read_value(position, &value);
+            found.push(stored.map_err(|e| Fatal::new(doing(), e))?);
+        }
+        Ok(found)
+    }
+
+    fn head(&self) -> Result<u64, Fatal> {
+        Ok(*self.next.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests;
