@@ -16,15 +16,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use host::Clock;
 use tokio::sync::watch;
 
-use crate::access::{self, Act, Actor, Code, Object, Refusal};
+use crate::access::{self, Act, Code, Object};
 use crate::limits;
 use crate::log::event::audit::AccessRefused;
-use crate::log::{AppendError, Entry, Event, EventLog, Fatal, Stored, Stream};
+use crate::log::{AppendError, Entry, EventLog, Fatal, Stored, Stream};
 
 pub mod command;
 pub mod decide;
 pub mod state;
 
+pub use crate::access::{Actor, Refusal};
+pub use crate::log::Event;
 pub use command::Command;
 pub use decide::Decided;
 pub use state::State;
@@ -72,7 +74,9 @@ impl Ledger {
     /// # Errors
     /// The refusal. `log-broken` when the log failed: the process must end, see
     /// [`Ledger::broken`].
-    pub fn submit(&self, actor: &Actor, command: &Command) -> Result<Vec<Event>, Refusal> {
+    #[expect(clippy::needless_pass_by_value, reason = "a wish is given away, not lent")]
+    pub fn submit(&self, actor: Actor, command: Command) -> Result<Vec<Event>, Refusal> {
+        let (actor, command) = (&actor, &command);
         let inner = &*self.0;
         let _turn = inner.writing.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..limits::RACES_MAX {
@@ -111,7 +115,7 @@ impl Ledger {
     /// As there.
     pub async fn send(&self, actor: Actor, command: Command) -> Result<Vec<Event>, Refusal> {
         let ledger = self.clone();
-        let answer = tokio::task::spawn_blocking(move || ledger.submit(&actor, &command)).await;
+        let answer = tokio::task::spawn_blocking(move || ledger.submit(actor, command)).await;
         answer.unwrap_or_else(|_| Err(log_broken()))
     }
 

@@ -7,11 +7,15 @@
 //! | [`registry`] | knows sites, cameras, accounts |
 //! | [`evidence`] | takes a request to a bundle |
 //! | [`ledger`] | the one door to all of that |
+//! | [`fleet`] | holds the sites' connections |
+//! | [`pki`] | issues certificates |
 //! | [`limits`] | every limit, with its arithmetic |
 
 pub mod access;
 pub mod evidence;
+pub mod fleet;
 pub mod ledger;
 pub mod limits;
 pub mod log;
+pub mod pki;
 pub mod registry;

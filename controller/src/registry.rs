@@ -8,14 +8,12 @@
 //! | [`token`] | the two kinds of token, as text and as digest |
 //! | [`authority`] | the key that vouches for the sites' keys |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use custody::{CameraId, Digest, PersonId, SiteId, WallTime};
 
 use crate::access::{Actor, Code, Principal, Refusal, Role};
-use crate::log::Event;
-use crate::log::Stored;
-use crate::log::event::sites::AnnouncedCamera;
+use crate::log::{Event, Stored};
 
 pub mod authority;
 pub mod person;
@@ -35,11 +33,9 @@ pub struct Registry {
     pub(crate) cameras: BTreeMap<CameraId, CameraEntry>,
 }
 
-/// A camera that a site has announced.
+/// A camera that a site has announced. How it is, its site reports; see the fleet's presence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraEntry {
-    /// As last announced.
-    pub announced: AnnouncedCamera,
     /// Whether its site still records it.
     pub is_recorded: bool,
 }
@@ -67,14 +63,13 @@ impl Registry {
         self.cameras.iter()
     }
 
-    /// The cameras that `site` last announced, by name: so that it is submitted only when it
-    /// changes.
+    /// The cameras that `site` last announced: so that they are submitted only when they change.
     #[must_use]
-    pub fn announced_by(&self, site: &SiteId) -> Vec<AnnouncedCamera> {
+    pub fn cameras_of(&self, site: &SiteId) -> BTreeSet<CameraId> {
         self.cameras
-            .values()
-            .filter(|entry| entry.is_recorded && entry.announced.camera.site() == site)
-            .map(|entry| entry.announced.clone())
+            .iter()
+            .filter(|(camera, entry)| entry.is_recorded && camera.site() == site)
+            .map(|(camera, _)| camera.clone())
             .collect()
     }
 
@@ -102,13 +97,14 @@ impl Registry {
     /// # Errors
     /// `token-unknown`, `person-suspended`.
     pub fn authenticate(&self, token: &str) -> Result<Actor, Refusal> {
-        let account = self.accounts_by_token.get(&token::digest(token)).ok_or_else(|| {
-            Refusal::new(
-                Code::TokenUnknown,
-                "the token belongs to nobody: check that it was copied whole, or ask an \
+        let account =
+            self.accounts_by_token.get(&token::bearer_sha256(token)).ok_or_else(|| {
+                Refusal::new(
+                    Code::TokenUnknown,
+                    "the token belongs to nobody: check that it was copied whole, or ask an \
                  administrator for a new account",
-            )
-        })?;
+                )
+            })?;
         let actor = self.actor(account);
         match self.accounts.get(account) {
             Some(entry) if !entry.suspended => Ok(actor),

@@ -149,8 +149,14 @@ mod tests {
 
     #[test]
     fn each_role_may_do_its_own_work_and_nothing_else() {
-        use Act::*;
-        use Role::*;
+        use Act::{
+            AddPerson, CreateEnrolmentToken, FetchBundle, PlaceHold, ReadAudit, ReleaseHold,
+            RequestEvidence, RevokeSite, SeeCase, SeeEstate, SeeHolds, SeePeople, SuspendPerson,
+        };
+        use Role::{
+            Administrator, AssetOwner, Auditor, Authoriser, Board, Dpo, Recipient, Requester, Supplier,
+            System, Technician, Viewer,
+        };
         let table: [(Role, &[Act]); 12] = [
             (Requester, &[RequestEvidence, SeeCase, SeeEstate]),
             (
@@ -165,7 +171,7 @@ mod tests {
                     SeeEstate,
                 ],
             ),
-            (Authoriser, &[ApproveCase, RefuseCase, SeeCase, SeeHolds, SeeEstate]),
+            (Authoriser, &[Act::ApproveCase, Act::RefuseCase, SeeCase, SeeHolds, SeeEstate]),
             (Viewer, &[SeeEstate]),
             (AssetOwner, &[SeeCase, SeeHolds, ReadAudit, SeeEstate]),
             (Dpo, &[SeeCase, SeeHolds, ReadAudit, SeeEstate]),

@@ -34,7 +34,10 @@ fn check(case: &Case, by: &PersonId, done: &str) -> Result<(), Refusal> {
     if case.requested_by == *by {
         return Err(Refusal::new(
             Code::OwnRequest,
-            format!("{by} asked for {} and so cannot decide on it: ask another authoriser", case.id),
+            format!(
+                "{by} asked for {} and so cannot decide on it: ask another authoriser",
+                case.id
+            ),
         ));
     }
     match case.state {

@@ -12,7 +12,7 @@ use custody::{CameraId, Digest, Seq, SiteId, tree};
 use host::durable;
 use link::stream::{BulkHeader, FIXED_BYTES};
 use quinn::{RecvStream, VarInt};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 
 use super::WantedSegment;

@@ -69,7 +69,7 @@ impl Mirror {
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.rows.write_opt(&batch, &options)?;
+        self.rows.write_opt(batch, &options)?;
         Ok(have + fresh.len() as u64)
     }
 }

@@ -16,7 +16,7 @@ use crate::ledger::{Actor, Command};
 use crate::pki::Issued;
 
 /// What an agent signs to show that it holds the evidence key: this, then the signing request.
-pub const ENROL_PREFIX: &[u8] = b"watchhouse enrol 1";
+pub(super) const ENROL_PREFIX: &[u8] = b"watchhouse enrol 1";
 /// No site reports more cameras.
 const CAMERAS_MAX: usize = 2_000;
 

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use custody::{CaseId, Digest, HoldId, PersonId, SiteId, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, PersonId, SiteId, WallTime};
 
 use crate::access::{Act, Actor, Purpose, Role};
 use crate::evidence::RequestOrder;
 use crate::evidence::case::Step;
 use crate::evidence::hold::{HoldOrder, HoldStep};
 use crate::log::event::audit::{AccessRefused, AuditRead};
-use crate::log::event::sites::AnnouncedCamera;
 
 /// A wish. Whether it is granted, the rooms decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub enum Command {
         person: PersonId,
         /// What they are.
         roles: BTreeSet<Role>,
-        /// [`crate::registry::token::digest`] of the token.
+        /// [`crate::registry::token::bearer_sha256`].
         token_sha256: Digest,
     },
     /// End an account.
@@ -34,7 +33,7 @@ pub enum Command {
     CreateEnrolmentToken {
         /// Which.
         site: SiteId,
-        /// [`crate::registry::token::digest`] of the secret.
+        /// [`crate::registry::token::Secret::sha256`].
         secret_sha256: Digest,
         /// How long the token lives; 0: as usual.
         lives_s: u32,
@@ -50,7 +49,7 @@ pub enum Command {
     EnrolSite {
         /// Which.
         site: SiteId,
-        /// [`crate::registry::token::digest`] of the secret.
+        /// [`crate::registry::token::Secret::sha256`].
         secret_sha256: Digest,
         /// The raw Ed25519 public key.
         evidence_key: [u8; 32],
@@ -94,7 +93,7 @@ pub enum Command {
         /// Which site.
         site: SiteId,
         /// All of its cameras.
-        cameras: Vec<AnnouncedCamera>,
+        cameras: Vec<CameraId>,
     },
     /// Ask for footage.
     RequestEvidence(RequestOrder),

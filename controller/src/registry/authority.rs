@@ -49,7 +49,8 @@ impl Authority {
             return Self::open(state_dir);
         }
         let mut seed = Zeroizing::new([0; 32]);
-        aws_lc_rs::rand::fill(&mut *seed).expect("aws-lc's random source does not fail once seeded");
+        aws_lc_rs::rand::fill(&mut *seed)
+            .expect("aws-lc's random source does not fail once seeded");
         let key = SecretKey::from_seed(&seed);
         write(&state_dir.join(PUBLIC_FILE), key.public().to_pem().as_bytes(), Reader::Anyone)?;
         write(&path, key.to_pem().as_bytes(), Reader::Owner)?;

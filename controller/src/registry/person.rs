@@ -72,10 +72,8 @@ pub fn suspend(registry: &Registry, person: &PersonId) -> Result<Vec<Event>, Ref
     }
     let is_administrator =
         |account: &Account| !account.suspended && account.roles.contains(&Role::Administrator);
-    let others = registry
-        .accounts
-        .iter()
-        .any(|(name, account)| name != person && is_administrator(account));
+    let others =
+        registry.accounts.iter().any(|(name, account)| name != person && is_administrator(account));
     if is_administrator(account) && !others {
         return Err(Refusal::new(
             Code::LastAdministrator,
@@ -86,11 +84,8 @@ pub fn suspend(registry: &Registry, person: &PersonId) -> Result<Vec<Event>, Ref
 }
 
 pub(super) fn apply_added(registry: &mut Registry, event: &PersonAdded) {
-    let account = Account {
-        roles: event.roles.clone(),
-        suspended: false,
-        token_sha256: event.token_sha256,
-    };
+    let account =
+        Account { roles: event.roles.clone(), suspended: false, token_sha256: event.token_sha256 };
     registry.accounts_by_token.insert(event.token_sha256, event.person.clone());
     registry.accounts.insert(event.person.clone(), account);
 }

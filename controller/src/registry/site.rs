@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody::{Digest, PublicKey, SiteId, WallTime};
+use custody::{CameraId, Digest, PublicKey, SiteId, WallTime};
 
 use super::{CameraEntry, Registry};
 use crate::access::{Code, Refusal};
 use crate::limits;
 use crate::log::Event;
 use crate::log::event::sites::{
-    AnnouncedCamera, CamerasAnnounced, EnrolmentTokenCreated, SiteConnected, SiteDisconnected,
-    SiteEnrolled, SiteRenewed, SiteRevoked,
+    CamerasAnnounced, EnrolmentTokenCreated, SiteConnected, SiteDisconnected, SiteEnrolled,
+    SiteRenewed, SiteRevoked,
 };
 
 /// What is known of a site.
@@ -178,11 +178,7 @@ pub fn revoke(registry: &Registry, site: &SiteId) -> Result<Vec<Event>, Refusal>
 ///
 /// # Errors
 /// `site-unknown`, `site-revoked`.
-pub fn connected(
-    registry: &Registry,
-    site: &SiteId,
-    remote: &str,
-) -> Result<Vec<Event>, Refusal> {
+pub fn connected(registry: &Registry, site: &SiteId, remote: &str) -> Result<Vec<Event>, Refusal> {
     good(registry, site)?;
     let event = SiteConnected { site: site.clone(), remote: remote.to_owned() };
     Ok(vec![Event::SiteConnected(event)])
@@ -192,11 +188,7 @@ pub fn connected(
 ///
 /// # Errors
 /// `site-unknown`.
-pub fn disconnected(
-    registry: &Registry,
-    site: &SiteId,
-    why: &str,
-) -> Result<Vec<Event>, Refusal> {
+pub fn disconnected(registry: &Registry, site: &SiteId, why: &str) -> Result<Vec<Event>, Refusal> {
     registry.sites.get(site).ok_or_else(|| unknown(site))?;
     let event = SiteDisconnected { site: site.clone(), why: why.to_owned() };
     Ok(vec![Event::SiteDisconnected(event)])
@@ -209,7 +201,7 @@ pub fn disconnected(
 pub fn announce(
     registry: &Registry,
     site: &SiteId,
-    cameras: &[AnnouncedCamera],
+    cameras: &[CameraId],
 ) -> Result<Vec<Event>, Refusal> {
     good(registry, site)?;
     let bad = |why: String| Err(Refusal::new(Code::CamerasInvalid, why));
@@ -220,19 +212,17 @@ pub fn announce(
             limits::SITE_CAMERAS_MAX
         ));
     }
-    let mut sorted = cameras.to_vec();
-    sorted.sort_by(|a, b| a.camera.cmp(&b.camera));
-    let names: BTreeSet<_> = sorted.iter().map(|camera| &camera.camera).collect();
-    if names.len() != sorted.len() {
+    let names: BTreeSet<CameraId> = cameras.iter().cloned().collect();
+    if names.len() != cameras.len() {
         return bad(format!("site {site} announced a camera twice: correct its configuration"));
     }
     if let Some(foreign) = names.iter().find(|camera| camera.site() != site) {
         return bad(format!("site {site} announced {foreign}, which is not its own"));
     }
-    if registry.announced_by(site) == sorted {
+    if registry.cameras_of(site) == names {
         return Ok(Vec::new());
     }
-    let event = CamerasAnnounced { site: site.clone(), cameras: sorted };
+    let event = CamerasAnnounced { site: site.clone(), cameras: names.into_iter().collect() };
     Ok(vec![Event::CamerasAnnounced(event)])
 }
 
@@ -316,8 +306,7 @@ pub(super) fn apply_cameras(registry: &mut Registry, event: &CamerasAnnounced) {
             entry.is_recorded = false;
         }
     }
-    for announced in &event.cameras {
-        let entry = CameraEntry { announced: announced.clone(), is_recorded: true };
-        registry.cameras.insert(announced.camera.clone(), entry);
+    for camera in &event.cameras {
+        registry.cameras.insert(camera.clone(), CameraEntry { is_recorded: true });
     }
 }

@@ -22,30 +22,50 @@ pub fn new_bearer() -> Zeroizing<String> {
     Zeroizing::new(format!("{PREFIX}{}", hex::encode(random())))
 }
 
-/// A new site's secret, shown once.
-#[must_use]
-pub fn new_secret() -> Zeroizing<String> {
-    Zeroizing::new(hex::encode(random()))
-}
-
 fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).expect("aws-lc's random source does not fail once seeded");
     bytes
 }
 
-/// What is kept of a token or of a secret: the digest of its text.
+/// What is kept of an account's token: the digest of its text.
 #[must_use]
-pub fn digest(token: &str) -> Digest {
+pub fn bearer_sha256(token: &str) -> Digest {
     Digest::of(token.as_bytes())
+}
+
+/// A site's one-time secret.
+pub struct Secret(Zeroizing<[u8; 32]>);
+
+impl Secret {
+    /// A new one, shown once.
+    ///
+    /// # Panics
+    /// Never with the random source that aws-lc has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Zeroizing::new(random()))
+    }
+
+    /// What is kept of it: the digest of its bytes.
+    #[must_use]
+    pub fn sha256(&self) -> Digest {
+        Digest::of(&*self.0)
+    }
+}
+
+impl Default for Secret {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A site's one-time token, taken apart.
 pub struct EnrolmentToken {
     /// For this site.
     pub site: SiteId,
-    /// The secret, 64 hexadecimal digits.
-    pub secret: Zeroizing<String>,
+    /// The secret.
+    pub secret: Secret,
     /// The digest of the authority's certificate (DER), so that the agent knows the controller.
     pub ca_sha256: Digest,
 }
@@ -54,7 +74,7 @@ impl EnrolmentToken {
     /// The text that an administrator carries to the site.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("{}.{}.{}", self.site, *self.secret, self.ca_sha256))
+        Zeroizing::new(format!("{}.{}.{}", self.site, hex::encode(*self.secret.0), self.ca_sha256))
     }
 
     /// Reads the text.
@@ -75,21 +95,13 @@ impl EnrolmentToken {
         else {
             return Err(bad());
         };
-        let is_secret = secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_secret {
-            return Err(bad());
-        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(secret, &mut *bytes).map_err(|_| bad())?;
         Ok(Self {
             site: site.parse().map_err(|_| bad())?,
-            secret: Zeroizing::new(secret.to_owned()),
+            secret: Secret(bytes),
             ca_sha256: ca.parse().map_err(|_| bad())?,
         })
-    }
-
-    /// What is kept of the secret.
-    #[must_use]
-    pub fn secret_sha256(&self) -> Digest {
-        digest(&self.secret)
     }
 }
 
@@ -101,11 +113,11 @@ mod tests {
     fn an_enrolment_token_reads_back_and_garbage_does_not() {
         let token = EnrolmentToken {
             site: "east".parse().unwrap(),
-            secret: new_secret(),
+            secret: Secret::new(),
             ca_sha256: Digest::of(b"ca"),
         };
         let again = EnrolmentToken::read(&format!("{}\n", *token.text())).ok().unwrap();
-        assert_eq!(again.secret_sha256(), token.secret_sha256());
+        assert_eq!(again.secret.sha256(), token.secret.sha256());
         assert_eq!((again.site, again.ca_sha256), (token.site, token.ca_sha256));
         for bad in ["", "east", "east.00.11", "../x.y.z", "a.b.c.d"] {
             assert_eq!(EnrolmentToken::read(bad).err().unwrap().code(), Code::TokenUnknown);

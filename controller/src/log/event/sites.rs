@@ -109,39 +109,6 @@ impl About for ConnectionRefused {
     }
 }
 
-/// Where a camera looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// Outside: homes and businesses may be in view.
-    External,
-    /// Inside.
-    Internal,
-}
-
-impl Place {
-    /// The place as it is written.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::External => "external",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-/// A camera, as its site announces it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnnouncedCamera {
-    /// Which.
-    pub camera: CameraId,
-    /// Where it looks.
-    pub place: Place,
-    /// Whether nothing may be kept without its mask.
-    pub mask_required: bool,
-}
-
 /// A site said which cameras it has: the whole list, which replaces the one before. Cameras that
 /// are missing in it are no longer recorded; their footage can still be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,5 +117,5 @@ pub struct CamerasAnnounced {
     /// Which site.
     pub site: SiteId,
     /// Its cameras, by name.
-    pub cameras: Vec<AnnouncedCamera>,
+    pub cameras: Vec<CameraId>,
 }

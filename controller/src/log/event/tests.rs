@@ -1,1 +1,92 @@
-//! Tests.
+//! Every event reads back, under the name and in the form in which it was first written. These
+//! lines are frozen: a change of a form is a new version beside them.
+
+use std::collections::BTreeSet;
+
+use super::Event;
+
+const FROZEN: &[(&str, u16, &str)] = &[
+    (
+        "person-added",
+        1,
+        r#"{"person":"t.okafor","roles":["requester","asset-owner"],"token_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#,
+    ),
+    ("person-suspended", 1, r#"{"person":"t.okafor"}"#),
+    (
+        "enrolment-token-created",
+        1,
+        r#"{"site":"east","secret_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","ends":"2026-11-22T12:00:00.000000Z"}"#,
+    ),
+    (
+        "site-enrolled",
+        1,
+        r#"{"site":"east","secret_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","evidence_key":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","serial":"40aa","certificate_ends":"2027-01-20T12:00:00.000000Z"}"#,
+    ),
+    (
+        "site-renewed",
+        1,
+        r#"{"site":"east","serial":"41bb","certificate_ends":"2027-03-20T12:00:00.000000Z"}"#,
+    ),
+    ("site-revoked", 1, r#"{"site":"east"}"#),
+    ("site-connected", 1, r#"{"site":"east","remote":"10.1.0.2:4455"}"#),
+    ("site-disconnected", 1, r#"{"site":"east","why":"timed out"}"#),
+    ("connection-refused", 1, r#"{"remote":"10.9.9.9:1","why":"no certificate of ours"}"#),
+    ("cameras-announced", 1, r#"{"site":"east","cameras":["east/ext-01","east/int-01"]}"#),
+    (
+        "evidence-requested",
+        1,
+        r#"{"case":"WH-2026-000001","cameras":["east/ext-01"],"from":"2026-11-21T14:00:00.000000Z","to":"2026-11-21T14:10:00.000000Z","crime_reference":"42/1234/26"}"#,
+    ),
+    ("case-approved", 1, r#"{"case":"WH-2026-000001"}"#),
+    ("case-refused", 1, r#"{"case":"WH-2026-000001"}"#),
+    ("case-held", 1, r#"{"case":"WH-2026-000001"}"#),
+    ("case-pulling", 1, r#"{"case":"WH-2026-000001","segments":11,"bytes":330000000}"#),
+    (
+        "keys-released",
+        1,
+        r#"{"case":"WH-2026-000001","camera":"east/ext-01","segments":11,"transfer_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#,
+    ),
+    (
+        "case-bundled",
+        1,
+        r#"{"case":"WH-2026-000001","bytes":660000000,"verdict":"verified","detail":"","coverage_basis_points":10000}"#,
+    ),
+    (
+        "case-failed",
+        1,
+        r#"{"case":"WH-2026-000001","code":"no-footage","detail":"east/ext-01: camera-unreachable"}"#,
+    ),
+    ("bundle-fetched", 1, r#"{"case":"WH-2026-000001","bytes":660000000}"#),
+    (
+        "hold-ordered",
+        1,
+        r#"{"hold":"WH-2026-000001-01","case":"WH-2026-000001","camera":"east/ext-01","from":"2026-11-21T14:00:00.000000Z","to":"2026-11-21T14:10:00.000000Z"}"#,
+    ),
+    ("hold-placed", 1, r#"{"hold":"H-2026-000001","case":null,"segments":11}"#),
+    ("hold-refused", 1, r#"{"hold":"H-2026-000001","case":null,"why":"no such camera"}"#),
+    ("hold-release-ordered", 1, r#"{"hold":"H-2026-000001","case":null}"#),
+    ("hold-released", 1, r#"{"hold":"H-2026-000001","case":null}"#),
+    (
+        "access-refused",
+        1,
+        r#"{"act":"approve-case","object":"WH-2026-000001","case":"WH-2026-000001","code":"own-request","message":"ask another authoriser"}"#,
+    ),
+    ("audit-read", 1, r#"{"case":null,"of_actor":"t.okafor"}"#),
+];
+
+#[test]
+fn every_event_reads_back_as_it_was_first_written() {
+    for (name, version, text) in FROZEN {
+        let body: serde_json::Value = serde_json::from_str(text).unwrap();
+        let event = Event::read(name, *version, body.clone()).unwrap();
+        assert_eq!((event.name(), event.version()), (*name, *version));
+        assert_eq!(event.body(), body, "{name}");
+        assert!(!event.object().is_empty(), "{name}");
+        let mut longer = body;
+        longer.as_object_mut().unwrap().insert("surprise".to_owned(), true.into());
+        assert!(Event::read(name, *version, longer).is_err(), "{name}: unknown fields are refused");
+        assert!(Event::read(name, version + 1, event.body()).is_err());
+    }
+    let frozen: BTreeSet<_> = FROZEN.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(frozen, Event::NAMES.iter().copied().collect(), "freeze every event");
+}

@@ -76,8 +76,8 @@ pub fn read_value(position: u64, value: &[u8]) -> Result<Stored, BadRecord> {
         BadRecord::because(format!("entry {position} does not read"), source)
     };
     let wire: Wire = serde_json::from_slice(value).map_err(|e| bad(e.into()))?;
-    let body = Event::read(&wire.event, wire.event_version, wire.body)
-        .map_err(|e| bad(e.into()))?;
+    let body =
+        Event::read(&wire.event, wire.event_version, wire.body).map_err(|e| bad(e.into()))?;
     Ok(Stored {
         position,
         stream: wire.stream,
