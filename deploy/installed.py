@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""What deploy/check.sh asks of the trees that the roles wrote, one directory for each host.
+
+    installed.py prepare WORK SECRET     the variables of the run, and two estates with a mistake
+    installed.py check WORK SECRET       files, modes, settings, cameras
+    installed.py examples WORK           the documented examples against what the roles wrote
+    installed.py unmasked WORK PROGRAM   the program refuses settings without a required mask
+"""
+import csv
+import json
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+# DOMAIN: external and internal cameras of each division.
+SITES = {"east": (44, 23), "west": (34, 31), "south": (49, 16), "hq": (47, 24)}
+DEPLOY = pathlib.Path(__file__).resolve().parent
+
+
+def estate():
+    with open(DEPLOY / "estate.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_estate(path, change):
+    rows = estate()
+    change(next(row for row in rows if row["place"] == "external"))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, list(rows[0]))
+        out.writeheader()
+        out.writerows(rows)
+
+
+def prepare(work, secret):
+    # Only east has credentials, so that both kinds of site are seen; they are of this run alone.
+    names = [row["camera"] for row in estate() if row["site"] == "east"]
+    east = {name: f"viewer:{secret}-{number}" for number, name in enumerate(names)}
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "watchhouse_root": f"{work}/{{{{ inventory_hostname }}}}",
+        "watchhouse_become": False,
+        "watchhouse_manage_users": False,
+        "watchhouse_manage_services": False,
+        "watchhouse_sites_at_once": len(SITES),
+        "credentials_of_east": east,
+        "edge_camera_credentials": "{{ credentials_of_east if edge_site == 'east' else {} }}",
+        "edge_credentials_required": "{{ edge_site == 'east' }}",
+        "edge_enrolment_token": f"{{{{ edge_site }}}}.{secret * 2}.{'0' * 64}",
+        "edge_gpu": "{{ edge_site == 'hq' }}",
+        "controller_administrator": "j.novak",
+    }
+    (work / "vars.json").write_text(json.dumps(variables))
+    write_estate(work / "unmasked.csv", lambda row: row.update(
+        mask="none", policy_id="", policy_revision="", approved_by="", zones=""))
+    write_estate(work / "password.csv", lambda row: row.update(
+        url="rtsp://admin:secret@10.1.0.11:554/stream1"))
+
+
+def expect(path, mode, holds=None):
+    found = stat.S_IMODE(path.lstat().st_mode)
+    assert found == mode, f"{path}: mode {found:04o}, not {mode:04o}"
+    if holds is not None:
+        assert path.read_text() == holds, f"{path}: other contents"
+
+
+def expect_installed(root, unit, config):
+    expect(root / "etc/watchhouse", 0o750)
+    expect(root / "etc/watchhouse" / config, 0o640)
+    for source, target in [("sysctl/60-watchhouse.conf", "etc/sysctl.d/60-watchhouse.conf"),
+                           (f"systemd/{unit}", f"etc/systemd/system/{unit}")]:
+        expect(root / target, 0o644, (DEPLOY / source).read_text())
+    with open(root / "etc/watchhouse" / config, "rb") as file:
+        return tomllib.load(file)
+
+
+def check_cameras(site, root, cameras, secret):
+    rows = {row["camera"]: row for row in estate() if row["site"] == site}
+    assert [camera["name"] for camera in cameras] == list(rows), f"{site}: other cameras than the CSV"
+    places = [camera["place"] for camera in cameras]
+    assert (places.count("external"), places.count("internal")) == SITES[site], f"{site}: {len(places)}"
+    for number, camera in enumerate(cameras):
+        row = rows[camera["name"]]
+        assert camera["url"] == row["url"] and camera["place"] == row["place"], camera
+        assert camera["mask"] == {"external": "required", "internal": "none"}[row["place"]], camera
+        policy = camera.get("policy")
+        assert (policy is not None) == (row["place"] == "external"), camera
+        if policy:
+            assert policy == {"policy_id": row["policy_id"], "revision": int(row["policy_revision"]),
+                              "approved_by": row["approved_by"], "zones": json.loads(row["zones"])}
+            assert all(isinstance(part, float) for zone in policy["zones"] for point in zone for part in point)
+        path = root / "etc/watchhouse/cameras" / camera["name"]
+        assert (camera.get("credentials_path") == str(path)) == (site == "east"), camera
+        if site == "east":
+            expect(path, 0o600, f"viewer:{secret}-{number}\n")
+
+
+def check_site(site, work, secret):
+    root = work / site
+    settings = expect_installed(root, "watchhouse-edge-agent.service", "edge-agent.toml")
+    assert settings["site"] == site
+    assert settings["state_dir"] == str(root / "var/lib/watchhouse")
+    expect(root / "var/lib/watchhouse", 0o700)
+    credentials = root / "etc/watchhouse/cameras"
+    expect(credentials, 0o700)
+    kept = len(list(credentials.iterdir()))
+    assert kept == (len(settings["camera"]) if site == "east" else 0), f"{site}: {kept} credentials"
+    token = root / "etc/watchhouse/enrol.token"
+    assert settings["controller"]["enrolment_token_path"] == str(token)
+    expect(token, 0o600, f"{site}.{secret * 2}.{'0' * 64}\n")
+    drop_in = root / "etc/systemd/system/watchhouse-edge-agent.service.d/gpu.conf"
+    assert drop_in.exists() == (site == "hq"), drop_in
+    check_cameras(site, root, settings["camera"], secret)
+    return len(settings["camera"])
+
+
+def check(work, secret):
+    cameras = sum(check_site(site, work, secret) for site in SITES)
+    assert cameras == 268 == len(estate()), cameras
+    zones = [row["zones"] for row in estate() if row["place"] == "external"]
+    assert len(set(zones)) == len(zones) == 174, "a mask on the wrong camera could not be seen"
+    root = work / "controller.example"
+    settings = expect_installed(root, "watchhouse-controller.service", "controller.toml")
+    assert settings["state_dir"] == str(root / "var/lib/watchhouse-controller")
+    assert "controller.example" in settings["listen"]["names"]
+    expect(root / "var/lib/watchhouse-controller", 0o700)
+
+
+def keys(settings, path=""):
+    """Every setting's path; the cameras of a list count as one."""
+    found = set()
+    for name, value in settings.items():
+        items = value if isinstance(value, list) else [value]
+        found.add(f"{path}{name}")
+        for item in items:
+            if isinstance(item, dict):
+                found |= keys(item, f"{path}{name}.")
+    return found
+
+
+def examples(work):
+    for example, written in [
+        ("edge-agent.example.toml", "east/etc/watchhouse/edge-agent.toml"),
+        ("controller.example.toml", "controller.example/etc/watchhouse/controller.toml"),
+    ]:
+        text = (DEPLOY / example).read_text()
+        documented = keys(tomllib.loads(text))
+        rendered = keys(tomllib.loads((work / written).read_text()))
+        assert documented == rendered, f"{example}: {sorted(documented ^ rendered)}"
+        # A comment stands over each setting, the first time that it is there.
+        seen, before, table = set(), "", ""
+        for line in text.splitlines():
+            if heading := re.fullmatch(r"\[+([a-z.]+)\]+", line):
+                table = heading[1]
+            elif setting := re.match(r"([a-z_]+) = ", line):
+                path = f"{table}.{setting[1]}"
+                assert path in seen or before.startswith("#"), f"{example}: say what {path} is"
+                seen.add(path)
+            before = line
+
+
+def unmasked(work, program):
+    text = (work / "east/etc/watchhouse/edge-agent.toml").read_text()
+    whole, removed = re.subn(r"\[camera\.policy\]\n(?:[a-z_]+ = .*\n){4}", "", text, count=1)
+    assert removed == 1
+    for settings, accepted in [(text, True), (whole, False)]:
+        with tempfile.NamedTemporaryFile("w", dir=work, suffix=".toml") as file:
+            file.write(settings)
+            file.flush()
+            said = subprocess.run([program, "check-config", "--config", file.name],
+                                  capture_output=True, text=True, timeout=60, check=False)
+        assert (said.returncode == 0) == accepted, f"exit {said.returncode}: {said.stdout}{said.stderr}"
+
+
+def main():
+    command, work, *rest = sys.argv[1:]
+    {"prepare": prepare, "check": check, "examples": examples, "unmasked": unmasked}[command](
+        pathlib.Path(work), *rest)
+
+
+if __name__ == "__main__":
+    main()
