@@ -165,8 +165,12 @@ check "estate: an external camera without a mask is refused" refuses 'its mask m
     --extra-vars "edge_estate_csv=$work/unmasked.csv"
 check "estate: a password in an address is refused" refuses 'without user and password' \
     --extra-vars "edge_estate_csv=$work/password.csv"
-check "estate: a camera without credentials is refused" refuses 'missing for ext-01, ext-02' \
-    --extra-vars '{"edge_camera_credentials": {}}'
+check "estate: a camera without credentials is refused" \
+    refuses 'missing for ext-02, ext-03' --extra-vars '{"edge_credentials_required": true}'
+check "estate: credentials of a camera that is not there are refused" \
+    refuses 'no such camera: ext-99' --extra-vars '{"edge_camera_credentials": {"ext-99": "a:b"}}'
+mkdir -p "$work/east/etc/watchhouse/cameras"
+echo "viewer:$secret" >"$work/east/etc/watchhouse/cameras/ext-45"
 check "roles: four recorders are installed" run_role edge 1
 check "roles: a second run changes nothing on a recorder" run_role edge 2
 check "roles: the controller is installed" run_role controller 1

@@ -18,6 +18,8 @@ import tomllib
 
 # DOMAIN: external and internal cameras of each division.
 SITES = {"east": (44, 23), "west": (34, 31), "south": (49, 16), "hq": (47, 24)}
+# The cameras of east that ask for a password here: a few, because Ansible takes its time over each.
+WITH_CREDENTIALS = ["ext-01", "ext-44", "int-01", "int-23"]
 DEPLOY = pathlib.Path(__file__).resolve().parent
 
 
@@ -36,9 +38,8 @@ def write_estate(path, change):
 
 
 def prepare(work, secret):
-    # Only east has credentials, so that both kinds of site are seen; they are of this run alone.
-    names = [row["camera"] for row in estate() if row["site"] == "east"]
-    east = {name: f"viewer:{secret}-{number}" for number, name in enumerate(names)}
+    # They are of this run alone.
+    east = {name: f"viewer:{secret}-{name}" for name in WITH_CREDENTIALS}
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -49,7 +50,7 @@ def prepare(work, secret):
         "watchhouse_sites_at_once": len(SITES),
         "credentials_of_east": east,
         "edge_camera_credentials": "{{ credentials_of_east if edge_site == 'east' else {} }}",
-        "edge_credentials_required": "{{ edge_site == 'east' }}",
+        "edge_credentials_required": False,
         "edge_enrolment_token": f"{{{{ edge_site }}}}.{secret * 2}.{'0' * 64}",
         "edge_gpu": "{{ edge_site == 'hq' }}",
         "controller_administrator": "j.novak",
@@ -83,7 +84,7 @@ def check_cameras(site, root, cameras, secret):
     assert [camera["name"] for camera in cameras] == list(rows), f"{site}: other cameras than the CSV"
     places = [camera["place"] for camera in cameras]
     assert (places.count("external"), places.count("internal")) == SITES[site], f"{site}: {len(places)}"
-    for number, camera in enumerate(cameras):
+    for camera in cameras:
         row = rows[camera["name"]]
         assert camera["url"] == row["url"] and camera["place"] == row["place"], camera
         assert camera["mask"] == {"external": "required", "internal": "none"}[row["place"]], camera
@@ -94,9 +95,11 @@ def check_cameras(site, root, cameras, secret):
                               "approved_by": row["approved_by"], "zones": json.loads(row["zones"])}
             assert all(isinstance(part, float) for zone in policy["zones"] for point in zone for part in point)
         path = root / "etc/watchhouse/cameras" / camera["name"]
-        assert (camera.get("credentials_path") == str(path)) == (site == "east"), camera
-        if site == "east":
-            expect(path, 0o600, f"viewer:{secret}-{number}\n")
+        if site == "east" and camera["name"] in WITH_CREDENTIALS:
+            assert camera["credentials_path"] == str(path), camera
+            expect(path, 0o600, f"viewer:{secret}-{camera['name']}\n")
+        else:
+            assert "credentials_path" not in camera and not path.exists(), camera
 
 
 def check_site(site, work, secret):
@@ -107,8 +110,8 @@ def check_site(site, work, secret):
     expect(root / "var/lib/watchhouse", 0o700)
     credentials = root / "etc/watchhouse/cameras"
     expect(credentials, 0o700)
-    kept = len(list(credentials.iterdir()))
-    assert kept == (len(settings["camera"]) if site == "east" else 0), f"{site}: {kept} credentials"
+    kept = sorted(path.name for path in credentials.iterdir())
+    assert kept == (WITH_CREDENTIALS if site == "east" else []), f"{site}: credentials of {kept}"
     token = root / "etc/watchhouse/enrol.token"
     assert settings["controller"]["enrolment_token_path"] == str(token)
     expect(token, 0o600, f"{site}.{secret * 2}.{'0' * 64}\n")
