@@ -171,6 +171,9 @@ check "estate: credentials of a camera that is not there are refused" \
     refuses 'no such camera: ext-99' --extra-vars '{"edge_camera_credentials": {"ext-99": "a:b"}}'
 mkdir -p "$work/east/etc/watchhouse/cameras"
 echo "viewer:$secret" >"$work/east/etc/watchhouse/cameras/ext-45"
+# West has enrolled before: its token is spent.
+mkdir -p "$work/west/etc/watchhouse" "$work/west/var/lib/watchhouse/keys"
+touch "$work/west/var/lib/watchhouse/keys/link.crt" "$work/west/etc/watchhouse/enrol.token"
 check "roles: four recorders are installed" run_role edge 1
 check "roles: a second run changes nothing on a recorder" run_role edge 2
 check "roles: the controller is installed" run_role controller 1

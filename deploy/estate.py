@@ -25,7 +25,8 @@ OUTSIDE = [("main gate", "homes"), ("public entrance", "shops"), ("staff car par
 INSIDE = ["front counter", "waiting area", "corridor to custody", "stairwell", "loading bay",
           "property store door", "server room door", "interview suite corridor"]
 
-# The Information Asset Owner, who approves the first revision of every mask.
+# The Information Asset Owner, who approves the first revision of every mask, and that a camera
+# inside needs none.
 APPROVER = "d.mensah"
 
 
@@ -51,7 +52,7 @@ def external(site, net, number):
 def internal(site, net, number):
     view = INSIDE[(number - 1) % len(INSIDE)]
     return [site, f"int-{number:02}", "internal", f"rtsp://10.{net}.1.{10 + number}:554/stream1",
-            "none", "", "", "", "", f"security of staff, visitors and premises: {view}"]
+            "none", "", "", APPROVER, "", f"security of staff, visitors and premises: {view}"]
 
 
 def main():

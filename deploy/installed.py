@@ -57,7 +57,7 @@ def prepare(work, secret):
     }
     (work / "vars.json").write_text(json.dumps(variables))
     write_estate(work / "unmasked.csv", lambda row: row.update(
-        mask="none", policy_id="", policy_revision="", approved_by="", zones=""))
+        mask="none", policy_id="", policy_revision="", zones=""))
     write_estate(work / "password.csv", lambda row: row.update(
         url="rtsp://admin:secret@10.1.0.11:554/stream1"))
 
@@ -89,6 +89,7 @@ def check_cameras(site, root, cameras, secret):
         assert camera["url"] == row["url"] and camera["place"] == row["place"], camera
         assert camera["mask"] == {"external": "required", "internal": "none"}[row["place"]], camera
         policy = camera.get("policy")
+        assert camera.get("unmasked_approved_by", policy and policy["approved_by"]) == row["approved_by"]
         assert (policy is not None) == (row["place"] == "external"), camera
         if policy:
             assert policy == {"policy_id": row["policy_id"], "revision": int(row["policy_revision"]),
@@ -114,7 +115,10 @@ def check_site(site, work, secret):
     assert kept == (WITH_CREDENTIALS if site == "east" else []), f"{site}: credentials of {kept}"
     token = root / "etc/watchhouse/enrol.token"
     assert settings["controller"]["enrolment_token_path"] == str(token)
-    expect(token, 0o600, f"{site}.{secret * 2}.{'0' * 64}\n")
+    if site == "west":
+        assert not token.exists(), f"{token}: spent, and still there"
+    else:
+        expect(token, 0o600, f"{site}.{secret * 2}.{'0' * 64}\n")
     drop_in = root / "etc/systemd/system/watchhouse-edge-agent.service.d/gpu.conf"
     assert drop_in.exists() == (site == "hq"), drop_in
     check_cameras(site, root, settings["camera"], secret)
@@ -146,14 +150,19 @@ def keys(settings, path=""):
 
 
 def examples(work):
-    for example, written in [
-        ("edge-agent.example.toml", "east/etc/watchhouse/edge-agent.toml"),
-        ("controller.example.toml", "controller.example/etc/watchhouse/controller.toml"),
+    for example, written, source in [
+        ("edge-agent.example.toml", "east/etc/watchhouse/edge-agent.toml",
+         "edge-agent/src/config/example.toml"),
+        ("controller.example.toml", "controller.example/etc/watchhouse/controller.toml", None),
     ]:
         text = (DEPLOY / example).read_text()
         documented = keys(tomllib.loads(text))
         rendered = keys(tomllib.loads((work / written).read_text()))
         assert documented == rendered, f"{example}: {sorted(documented ^ rendered)}"
+        # What the program itself prints with --print-config.
+        if source:
+            printed = keys(tomllib.loads((DEPLOY.parent / source).read_text()))
+            assert documented == printed, f"{source}: {sorted(documented ^ printed)}"
         # A comment stands over each setting, the first time that it is there.
         seen, before, table = set(), "", ""
         for line in text.splitlines():

@@ -15,7 +15,7 @@ COLUMNS = ["site", "camera", "place", "url", "mask", "policy_id", "policy_revisi
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 PERSON = re.compile(r"[a-z0-9.](?:[a-z0-9.-]{0,38}[a-z0-9.])?")
 # No user and no password in an address: those are in a file that only the agent reads.
-URL = re.compile(r"rtsps?://[^@\s\"\\]+")
+URL = re.compile(r"rtsp://[^@\s\"\\]+")
 
 
 def _number(value):
@@ -41,13 +41,11 @@ def _zones(text):
 def _policy(row):
     if not NAME.fullmatch(row["policy_id"]):
         raise ValueError(f"policy_id `{row['policy_id']}` is not a name")
-    if not PERSON.fullmatch(row["approved_by"]):
-        raise ValueError("approved_by must name the person who approved the mask")
     revision = int(row["policy_revision"])
     if revision < 1:
         raise ValueError("policy_revision counts from 1")
     return {"policy_id": row["policy_id"], "revision": revision,
-            "approved_by": row["approved_by"], "zones": _zones(row["zones"])}
+            "zones": _zones(row["zones"])}
 
 
 def _camera(row):
@@ -56,18 +54,20 @@ def _camera(row):
     if row["place"] not in ("external", "internal"):
         raise ValueError(f"place `{row['place']}` is neither external nor internal")
     if not URL.fullmatch(row["url"]):
-        raise ValueError("url must be rtsp:// or rtsps:// without user and password")
+        raise ValueError("url must be rtsp:// without user and password")
     camera = {"name": row["camera"], "place": row["place"], "url": row["url"],
-              "mask": row["mask"], "purpose": row["purpose"]}
+              "mask": row["mask"], "approved_by": row["approved_by"], "purpose": row["purpose"]}
     if not row["purpose"]:
         raise ValueError("purpose is empty; say what the camera is for")
+    if not PERSON.fullmatch(row["approved_by"]):
+        raise ValueError("approved_by must name who approved the mask, or that none is needed")
     if row["mask"] == "required":
         camera["policy"] = _policy(row)
     elif row["mask"] != "none":
         raise ValueError(f"mask `{row['mask']}` is neither required nor none")
     elif row["place"] == "external":
         raise ValueError("an external camera sees neighbours: its mask must be `required`")
-    elif any(row[column] for column in ("policy_id", "policy_revision", "approved_by", "zones")):
+    elif any(row[column] for column in ("policy_id", "policy_revision", "zones")):
         raise ValueError("has a mask policy but mask `none`")
     return camera
 
