@@ -7,11 +7,13 @@
 //! | [`registry`] | knows sites, cameras, accounts |
 //! | [`evidence`] | takes a request to a bundle |
 //! | [`ledger`] | the one door to all of that |
+//! | [`bundle`] | makes bundles of pulled footage |
 //! | [`fleet`] | holds the sites' connections |
 //! | [`pki`] | issues certificates |
 //! | [`limits`] | every limit, with its arithmetic |
 
 pub mod access;
+pub mod bundle;
 pub mod evidence;
 pub mod fleet;
 pub mod ledger;

@@ -1,0 +1,543 @@
+//! From real clips to a bundle that is verified, plays, and is refused when it is bent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use custody::fragment::{FLAG_KEY, FragmentInfo};
+use custody::manifest::{Agent, Analytics, Fragments, Mask, Reception, Seal, Segment, Stream};
+use custody::record::{Gap, GapReason, KeyGrant, Record, Statement};
+use custody::sealed::{self, Header, INIT_INDEX, Kind, SealedFragment};
+use custody::sealing::{Key, SegmentSealer};
+use custody::{
+    CameraId, CaseId, Clock, ClockSource, Code, Digest, SecretKey, Seq, WallTime, fragment, tree,
+};
+use verifier::verify;
+
+use super::*;
+
+/// 2026-11-21T14:00:00Z.
+const START: WallTime = WallTime(1_795_269_600_000_000);
+
+/// A folder of its own that goes away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("bundle-{name}-{}", std::process::id()));
+        let _none = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _kept = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{program} {args:?}: {told}");
+    format!("{}{told}", String::from_utf8_lossy(&out.stdout))
+}
+
+/// A clip as an init section and one fragment per GOP of 2 s, frames untouched.
+fn fragmented(codec: &str, folder: &Path) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let clip = root.join(format!("tests/footage/walkway-{codec}.mp4"));
+    let out = folder.join(format!("{codec}.mp4"));
+    let tag = if codec == "h265" { "hvc1" } else { "avc1" };
+    run(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-y",
+            "-i",
+            clip.to_str().unwrap(),
+            "-c",
+            "copy",
+            "-tag:v",
+            tag,
+            "-video_track_timescale",
+            "90000",
+            "-movflags",
+            "frag_keyframe+empty_moov+default_base_moof",
+            out.to_str().unwrap(),
+        ],
+    );
+    let bytes = fs::read(out).unwrap();
+    let (mut init, mut fragments, mut at) = (Vec::new(), Vec::<Vec<u8>>::new(), 0);
+    while at < bytes.len() {
+        let len = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let whole = &bytes[at..at + len];
+        match &bytes[at + 4..at + 8] {
+            b"ftyp" | b"moov" => init.extend_from_slice(whole),
+            b"moof" => fragments.push(whole.to_vec()),
+            b"mdat" => fragments.last_mut().unwrap().extend_from_slice(whole),
+            _ => {}
+        }
+        at += len;
+    }
+    assert_eq!(fragments.len(), 10, "20 s of GOPs of 2 s");
+    (init, fragments)
+}
+
+fn clock() -> Clock {
+    Clock {
+        source: ClockSource::Disciplined,
+        offset_us: 12,
+        uncertainty_us: 900,
+        camera_offset_ms: None,
+    }
+}
+
+/// A segment file up to its first fragment.
+fn opening(camera: &CameraId, seq: Seq, sealer: &SegmentSealer, init: &[u8]) -> Vec<u8> {
+    let header = Header {
+        camera: camera.clone(),
+        seq,
+        boot_id: "boot".into(),
+        epoch: 1,
+        wrapped_key: "00".into(),
+    };
+    let mut file = sealed::MAGIC.to_vec();
+    file.extend(sealed::block(Kind::Header, &[&serde_json::to_vec(&header).unwrap()]));
+    let mut sealed_init = init.to_vec();
+    sealer.seal(INIT_INDEX, &mut sealed_init);
+    file.extend(sealed::block(Kind::Init, &[&sealed_init]));
+    file
+}
+
+/// A recorder of one camera, whose wall time the test sets.
+struct Recorder {
+    camera: CameraId,
+    key: SecretKey,
+    folder: PathBuf,
+    records: Vec<(Envelope, Record)>,
+    segments: Vec<(Seq, PathBuf, Key)>,
+}
+
+impl Recorder {
+    fn new(camera: &str, folder: &Path) -> Self {
+        Self {
+            camera: camera.parse().unwrap(),
+            key: SecretKey::from_seed(&[2; 32]),
+            folder: folder.to_owned(),
+            records: Vec::new(),
+            segments: Vec::new(),
+        }
+    }
+
+    fn next(&self) -> (Seq, Digest) {
+        let seq = Seq(7 + self.records.len() as u64);
+        (seq, self.records.last().map_or_else(|| Digest::of(b"before"), |(e, _)| e.digest()))
+    }
+
+    fn keep(&mut self, record: Record) {
+        self.records.push((record.sign(&self.key), record));
+    }
+
+    fn gap(&mut self, from_s: i64, to_s: i64) {
+        let (seq, prev) = self.next();
+        self.keep(Record::Other(Statement::Gap(Gap {
+            camera: self.camera.clone(),
+            seq,
+            prev,
+            boot_id: "boot".into(),
+            start: START.plus_seconds(from_s),
+            end: START.plus_seconds(to_s),
+            reason: GapReason::CameraUnreachable,
+            detail: String::new(),
+            clock: clock(),
+        })));
+    }
+
+    /// Seals these GOPs as one segment that begins at `from_s`.
+    fn segment(&mut self, from_s: i64, init: &[u8], gops: &[Vec<u8>]) {
+        let (seq, prev) = self.next();
+        let key = Key::new([u8::try_from(seq.0).unwrap(); 32]);
+        let sealer = SegmentSealer::new(&key, &self.camera, seq);
+        let start = START.plus_seconds(from_s);
+        let mut file = opening(&self.camera, seq, &sealer, init);
+        let mut leaves = Vec::new();
+        for (index, plain) in (0_u32..).zip(gops) {
+            let mut bytes = plain.clone();
+            sealer.seal(index, &mut bytes);
+            let one = SealedFragment {
+                info: FragmentInfo {
+                    index,
+                    start: start.plus_seconds(2 * i64::from(index)),
+                    duration_us: 2_000_000,
+                    samples: 50,
+                    flags: FLAG_KEY,
+                },
+                plain_commit: fragment::plain_commit(&sealer.salt(index), Digest::of(plain)),
+                sealed: &bytes,
+            };
+            leaves.push(one.leaf());
+            file.extend(one.block());
+        }
+        let count = u32::try_from(gops.len()).unwrap();
+        let record = Record::Segment(Segment {
+            camera: self.camera.clone(),
+            seq,
+            prev,
+            boot_id: "boot".into(),
+            start,
+            end: start.plus_seconds(2 * i64::from(count)),
+            clock: clock(),
+            stream: Stream {
+                codec: "avc1.64001f".into(),
+                width: 960,
+                height: 720,
+                parameters_sha256: Digest::NONE,
+                byte_exact: true,
+            },
+            init_sha256: Digest::of(init),
+            fragments: Fragments {
+                count,
+                root: tree::root(&leaves),
+                samples: 50 * count,
+                bytes: gops.iter().map(|gop| gop.len() as u64).sum(),
+            },
+            mask: Mask::NotRequired { approved_by: "d.mensah".into() },
+            reception: Reception::default(),
+            seal: Seal { algorithm: "AES-256-GCM".into(), epoch: 1 },
+            agent: Agent {
+                version: "0.1.0".into(),
+                binary_sha256: Digest::NONE,
+                config_sha256: Digest::NONE,
+            },
+            analytics: Analytics::None,
+            recovered: false,
+        });
+        file.extend(sealed::block(Kind::Manifest, &[record.sign(&self.key).bytes()]));
+        let path = self.folder.join(format!("{:010}.whseg", seq.0));
+        fs::write(&path, file).unwrap();
+        self.segments.push((seq, path, key));
+        self.keep(record);
+    }
+
+    fn part(&self) -> CameraPart {
+        let segments = self.segments.iter().map(|(seq, path, key)| SegmentPart {
+            seq: *seq,
+            sealed_path: path.clone(),
+            key: key.clone(),
+        });
+        CameraPart {
+            camera: self.camera.clone(),
+            records: self.records.clone(),
+            segments: segments.collect(),
+        }
+    }
+}
+
+/// An order for these parts, from 14:00:03 on.
+fn order<'a>(
+    case: &'a CaseId,
+    authority: &'a SecretKey,
+    recorder: &Recorder,
+    to_s: i64,
+) -> Order<'a> {
+    let site = recorder.camera.site().clone();
+    let grant = KeyGrant {
+        site: site.clone(),
+        key_id: recorder.key.public().id(),
+        public_key: hex::encode(recorder.key.public().to_bytes()),
+        not_before: START.plus_seconds(-3_600),
+    };
+    let grant = Record::Other(Statement::Key(grant)).sign(authority);
+    Order {
+        case,
+        cameras: vec![recorder.part()],
+        span: Span { from: START.plus_seconds(3), to: START.plus_seconds(to_s) },
+        request_json: b"{\"purpose\":\"crime\"}\n".to_vec(),
+        audit_jsonl: b"{\"event\":\"evidence-requested\"}\n".to_vec(),
+        key_grants: vec![(site, grant)],
+        authority,
+        now: START.plus_seconds(3_600),
+    }
+}
+
+fn case() -> CaseId {
+    "WH-2026-000001".parse().unwrap()
+}
+
+/// Footage 0 to 8 s, a gap to 14 s, footage to 26 s.
+fn with_a_gap(codec: &str, folder: &Path) -> Recorder {
+    let (init, gops) = fragmented(codec, folder);
+    let mut recorder = Recorder::new("east/ext-01", folder);
+    recorder.segment(0, &init, &gops[..4]);
+    recorder.gap(8, 14);
+    recorder.segment(14, &init, &gops[4..]);
+    recorder
+}
+
+fn probe(view: &Path, entries: &str) -> String {
+    let view = view.to_str().unwrap();
+    run(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-count_frames",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            entries,
+            "-of",
+            "default=nw=1:nk=1",
+            view,
+        ],
+    )
+}
+
+#[test]
+fn a_bundle_of_either_codec_is_verified_and_plays_as_it_was_recorded() {
+    for codec in ["h264", "h265"] {
+        let work = Folder::new(codec);
+        let recorder = with_a_gap(codec, &work.0);
+        let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+        let folder = work.0.join("WH-2026-000001");
+        let built = build(&order(&case, &authority, &recorder, 20), &folder).unwrap();
+
+        let report = verify(&folder, &authority.public());
+        assert!(report.verified(), "{}", verifier::print::text(&report));
+        let camera = &report.cameras[0];
+        assert_eq!((camera.segments, camera.fragments, camera.frames), (2, 10, 500));
+        // 17 s asked, of which 6 are a signed gap.
+        assert!((camera.coverage.per_cent() - 64.70).abs() < 0.001, "{:?}", camera.coverage);
+        assert_eq!(built.bytes, report.bytes + tag_manifest_bytes(&folder));
+
+        let view = folder.join("data/cameras/east/ext-01/view.mp4");
+        assert_eq!(probe(&view, "stream=nb_read_frames"), "500\n");
+        // 20 s of footage and 6 s in which the last picture stands still.
+        assert_eq!(probe(&view, "stream=duration"), "26.000000\n");
+        let times = probe(&view, "packet=pts_time");
+        let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
+        assert!((times[199] - 7.96).abs() < 1e-4 && (times[200] - 14.0).abs() < 1e-4);
+        let keys = probe(&view, "packet=flags");
+        assert_eq!(keys.lines().filter(|flags| flags.starts_with('K')).count(), 10);
+        let decoded = run(
+            "ffmpeg",
+            &["-v", "error", "-xerror", "-i", view.to_str().unwrap(), "-f", "null", "-"],
+        );
+        assert_eq!(decoded, "", "ffmpeg finds nothing to complain of");
+    }
+}
+
+/// The tag manifest is the one file that no manifest names.
+fn tag_manifest_bytes(folder: &Path) -> u64 {
+    fs::metadata(folder.join(bundle::TAG_MANIFEST)).unwrap().len()
+}
+
+/// The decoded pictures' digests, one a line.
+fn pictures(path: &Path) -> Vec<String> {
+    let path = path.to_str().unwrap();
+    let told = run(
+        "ffmpeg",
+        &["-v", "error", "-i", path, "-f", "framehash", "-fps_mode", "passthrough", "-"],
+    );
+    let lines = told.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn the_copy_shows_the_clips_own_pictures_through_a_change_of_stream() {
+    let work = Folder::new("change");
+    let (init, gops) = fragmented("h264", &work.0);
+    // Another encoder's parameters: the camera was set to a smaller picture.
+    let small = work.0.join("small-src.mp4");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    run(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-y",
+            "-i",
+            root.join("tests/footage/walkway-h264.mp4").to_str().unwrap(),
+            "-t",
+            "4",
+            "-vf",
+            "scale=320:240",
+            "-c:v",
+            "libx264",
+            "-g",
+            "50",
+            "-bf",
+            "0",
+            "-sc_threshold",
+            "0",
+            "-video_track_timescale",
+            "90000",
+            "-movflags",
+            "frag_keyframe+empty_moov+default_base_moof",
+            small.to_str().unwrap(),
+        ],
+    );
+    let bytes = fs::read(&small).unwrap();
+    let moofs = verifier::boxes::payloads_in(&bytes, b"moof").unwrap();
+    let mdats = verifier::boxes::payloads_in(&bytes, b"mdat").unwrap();
+    let small_init = bytes[..moofs[0].start - 8].to_vec();
+    let small_gops: Vec<_> = moofs
+        .iter()
+        .zip(&mdats)
+        .map(|(moof, mdat)| bytes[moof.start - 8..mdat.end].to_vec())
+        .collect();
+    assert_eq!(small_gops.len(), 2);
+
+    let mut recorder = Recorder::new("east/ext-01", &work.0);
+    recorder.segment(0, &init, &gops[..2]);
+    recorder.segment(4, &small_init, &small_gops);
+    recorder.segment(8, &init, &gops[2..4]);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    build(&order(&case, &authority, &recorder, 12), &folder).unwrap();
+    assert!(verify(&folder, &authority.public()).verified());
+    let view = folder.join("data/cameras/east/ext-01/view.mp4");
+    assert_eq!(probe(&view, "stream=nb_read_frames"), "300\n");
+    let shown = pictures(&view);
+    let clip = pictures(&work.0.join("h264.mp4"));
+    assert_eq!(shown.len(), 300);
+    assert_eq!((&shown[..100], &shown[200..]), (&clip[..100], &clip[100..200]));
+}
+
+#[test]
+fn a_camera_without_footage_has_its_reasons_bundled() {
+    let work = Folder::new("bare");
+    let mut recorder = Recorder::new("east/int-02", &work.0);
+    recorder.gap(0, 30);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    build(&order(&case, &authority, &recorder, 20), &folder).unwrap();
+    let report = verify(&folder, &authority.public());
+    assert!(report.verified(), "{:?}", report.refusals);
+    assert!(!folder.join("data/cameras/east/int-02/view.mp4").exists());
+    assert!(report.coverage_per_cent().abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_bundle_is_whole_or_not_there_and_can_be_made_again() {
+    let work = Folder::new("atomic");
+    let recorder = with_a_gap("h264", &work.0);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    let made = order(&case, &authority, &recorder, 20);
+
+    // Left by runs that the power ended: a half-made folder, and a whole one not yet in the log.
+    fs::create_dir_all(work.0.join(".bundle.making/data")).unwrap();
+    fs::create_dir_all(folder.join("data")).unwrap();
+    fs::write(folder.join("data/old"), b"old").unwrap();
+    build(&made, &folder).unwrap();
+    assert!(verify(&folder, &authority.public()).verified());
+    assert!(!work.0.join(".bundle.making").exists());
+
+    let sealed = &recorder.segments[1].1;
+    let good = fs::read(sealed).unwrap();
+    let other = work.0.join("other");
+    let check = |bytes: &[u8], code: Code| {
+        fs::write(sealed, bytes).unwrap();
+        let Err(BundleError::Segment { refusal, seq, .. }) = build(&made, &other) else {
+            panic!("{code} was bundled");
+        };
+        assert_eq!((refusal.code(), seq), (code, Seq(9)));
+        assert!(!other.exists() && !work.0.join(".other.making").exists());
+    };
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    check(&bad, Code::FragmentAltered);
+    check(&good[..good.len() / 2], Code::SegmentTruncated);
+    check(b"not a segment", Code::SealedMalformed);
+    check(&fs::read(&recorder.segments[0].1).unwrap(), Code::RecordMisplaced);
+    fs::write(sealed, &good).unwrap();
+
+    let mut wrong_key = order(&case, &authority, &recorder, 20);
+    wrong_key.cameras[0].segments[1].key = Key::new([99; 32]);
+    let Err(BundleError::Segment { refusal, .. }) = build(&wrong_key, &other) else {
+        panic!("a wrong key opened a segment");
+    };
+    assert_eq!(refusal.code(), Code::SealBroken);
+
+    let mut without = order(&case, &authority, &recorder, 20);
+    without.cameras[0].segments.pop();
+    assert!(matches!(build(&without, &other), Err(BundleError::Order { .. })));
+    let mut no_grant = order(&case, &authority, &recorder, 20);
+    no_grant.key_grants.clear();
+    assert!(matches!(build(&no_grant, &other), Err(BundleError::Order { .. })));
+    assert!(!other.exists());
+}
+
+#[test]
+fn whoever_bends_a_bundle_is_told_what_is_bent() {
+    let work = Folder::new("bent");
+    let recorder = with_a_gap("h264", &work.0);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    let made = order(&case, &authority, &recorder, 20);
+    let camera = "data/cameras/east/ext-01";
+    let check = |what: &str, bend: &dyn Fn(&Path), expect: &[Code]| {
+        build(&made, &folder).unwrap();
+        bend(&folder);
+        let codes = verify(&folder, &authority.public()).codes();
+        for code in expect {
+            assert!(codes.contains(code), "{what}: {codes:?}");
+        }
+        assert!(!codes.is_empty(), "{what}");
+    };
+    let flip = |path: String, at: usize| {
+        move |folder: &Path| {
+            let path = folder.join(&path);
+            let mut bytes = fs::read(&path).unwrap();
+            let at = at.min(bytes.len() - 1);
+            bytes[at] ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    let master = format!("{camera}/master/0000000007");
+    check(
+        "a master's picture",
+        &flip(format!("{master}.m4s"), 9_000),
+        &[Code::FileAltered, Code::FragmentAltered],
+    );
+    check(
+        "the view's last byte",
+        &flip(format!("{camera}/view.mp4"), usize::MAX),
+        &[Code::FileAltered, Code::ViewAltered],
+    );
+    check(
+        "the init",
+        &flip(format!("{camera}/master/init-0000000007.mp4"), 40),
+        &[Code::FileAltered, Code::InitAltered],
+    );
+    check("the records", &flip(format!("{camera}/records.dsse.jsonl"), 300), &[Code::FileAltered]);
+    check("the request", &flip(bundle::REQUEST.into(), 3), &[Code::FileAltered]);
+    check("the manifest", &flip(bundle::MANIFEST.into(), 3), &[Code::BundleStatementInvalid]);
+    check("the read-me", &flip(texts::READ_ME.into(), 3), &[Code::FileAltered]);
+    check(
+        "a torn master",
+        &|folder| {
+            let path = folder.join(format!("{master}.m4s"));
+            let bytes = fs::read(&path).unwrap();
+            fs::write(path, &bytes[..bytes.len() - 10]).unwrap();
+        },
+        &[Code::FileAltered, Code::SegmentTruncated],
+    );
+    check(
+        "a lost master",
+        &|folder| {
+            fs::remove_file(folder.join(format!("{master}.m4s"))).unwrap();
+        },
+        &[Code::FileMissing, Code::SegmentMissing],
+    );
+    check(
+        "an added file",
+        &|folder| fs::write(folder.join("data/x.mp4"), b"x").unwrap(),
+        &[Code::FileUnexpected],
+    );
+}
