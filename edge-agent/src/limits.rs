@@ -1,1 +1,59 @@
-//! Room to be furnished.
+//! Every bound of the agent, each with its arithmetic.
+//!
+//! Reckoned for a site of 67 cameras at 5 Mbit/s and segments of a minute: 67 segments and 2.5 GB a
+//! minute, 96 480 segments a day, 3 million in 31 days.
+
+/// A segment is at most an hour: one that reaches into an interval began at most this much earlier,
+/// which bounds every look-up by time.
+pub const SEGMENT_US_MAX: i64 = 3_600_000_000;
+
+/// A segment file is at most this long, so that recovery reads it into memory: 14 minutes at
+/// 5 Mbit/s, or a minute at 70 Mbit/s.
+pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+
+/// A segment that starts this little after its predecessor's end is taken to continue it: one frame
+/// at 10 frames a second.
+pub const START_SNAP_US: i64 = 100_000;
+
+/// A segment that starts this little before its predecessor's end is moved up to it: what a
+/// camera's clock drifts between two anchors, and one GOP of 2 s.
+pub const START_CLAMP_US: i64 = 2_000_000;
+
+/// Words in a gap's detail: a line on a screen, and far below the envelope's limit.
+pub const DETAIL_CHARS_MAX: usize = 200;
+
+/// Links in one answer to find: an answer travels in one message of 8 MiB, a signed segment is
+/// 2.2 kB, and 3 000 links are two days and two hours of minutes.
+pub const FIND_LINKS_MAX: usize = 3_000;
+
+/// Bytes of envelopes in one answer to find: 8 MiB less 1 MiB for the rest of the message.
+pub const FIND_BYTES_MAX: usize = 7 << 20;
+
+/// Holds at a site: one hold names one camera; 67 cameras in 60 cases at once is 4 020. All are in
+/// memory, 300 bytes each.
+pub const HOLDS_MAX: usize = 10_000;
+
+/// Segments that one step of a sweep erases: what one erase record names at most.
+pub const ERASE_STEP_SEGMENTS: usize = custody::record::ERASED_MAX;
+
+/// Segments that one sweep looks at: 16 records' worth. At a sweep every 20 s that is 24 576 a
+/// minute where 67 fall due: the backlog of a month's outage is gone in two hours.
+pub const SWEEP_SEGMENTS_MAX: usize = 16 * ERASE_STEP_SEGMENTS;
+
+/// Seconds between sweeps: a third of the minute to which erasure is promised.
+pub const SWEEP_SECONDS: u64 = 20;
+
+/// Unheld footage this much over its time is an alarm: ten minutes are thirty sweeps.
+pub const LATE_US: i64 = 600_000_000;
+
+/// The index's write buffers in all: 3 kB a segment, 67 a minute, flushed every few hours.
+pub const INDEX_WRITE_BUFFER_BYTES: usize = 32 << 20;
+
+/// The index's block cache in all.
+pub const INDEX_CACHE_BYTES: usize = 32 << 20;
+
+/// The index's write-ahead log: read again at a start after a crash, so it bounds that start.
+pub const INDEX_LOG_BYTES_MAX: u64 = 64 << 20;
+
+/// Table files that the index keeps open, of the 1 024 that a process has.
+pub const INDEX_FILES_MAX: i32 = 256;

@@ -1,0 +1,255 @@
+//! What all handles of one store share, and the one way to change it: [`Core::log`].
+//!
+//! Locks, in the order in which they may be taken: `holds` → one camera's `line` → `epochs` → `next`
+//! → `tallies`. Only opening, closing and gaps take a line; appending a fragment takes no lock.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use custody::chain::{self, Head};
+use custody::dsse::Envelope;
+use custody::record::{Gap, GapReason, Hold, Record, Statement};
+use custody::{CameraId, HoldId, Seq, WallTime};
+use host::Clock;
+
+use super::StoreError;
+use super::disc::{Disc, Step};
+use super::index::{Batch, Index};
+use super::key::link::{LinkRow, Linked};
+use super::key::moment::{self, Order};
+use super::key::opened::OpenedRow;
+use super::key::tally::{self, Tally};
+use super::key::{Family, entry, head, link, of_camera};
+use super::volume::Lock;
+use crate::limits;
+use crate::seal::{Identity, KeyRing};
+
+/// Holds by hold and camera.
+pub(super) type Holds = BTreeMap<(HoldId, CameraId), Hold>;
+/// What each camera has stored, by hour.
+pub(super) type Tallies = BTreeMap<CameraId, BTreeMap<u64, Tally>>;
+
+/// The state behind every handle.
+pub(super) struct Core {
+    pub(super) state_dir: PathBuf,
+    pub(super) segments: PathBuf,
+    pub(super) identity: Identity,
+    pub(super) ring: KeyRing,
+    pub(super) clock: Clock,
+    pub(super) index: Index,
+    pub(super) disc: Arc<dyn Disc>,
+    /// Every camera that is recorded or has footage.
+    pub(super) lines: BTreeMap<CameraId, Mutex<Line>>,
+    /// How many open or abandoned files each hour has; under it, destroying an hour's key is decided.
+    pub(super) epochs: Mutex<BTreeMap<u64, u32>>,
+    /// The place of the next log entry.
+    pub(super) next: Mutex<u64>,
+    /// How many log entries survive power loss: what others may read.
+    pub(super) durable: AtomicU64,
+    pub(super) holds: RwLock<Holds>,
+    pub(super) tallies: Mutex<Tallies>,
+    /// Set by the first fatal error: nothing is promised any more.
+    pub(super) failed: AtomicBool,
+    /// Held until the last handle goes.
+    pub(super) _lock: Lock,
+}
+
+/// The end of one camera's chain, under its own lock.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) head: Option<Head>,
+    /// Why the head is a gap, if it is one of this run.
+    pub(super) gap: Option<GapReason>,
+    pub(super) writing: Writing,
+}
+
+/// Whether a segment of the camera is being written.
+#[derive(Debug, Default, Clone)]
+pub(super) enum Writing {
+    /// None is.
+    #[default]
+    Nothing,
+    /// An open file is out.
+    Open,
+    /// It was dropped without being closed: what reached the disc is closed before anything else.
+    Abandoned(OpenedRow),
+}
+
+/// Locks; a thread that panicked with the lock ends the process anyway.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    pub(super) fn line(&self, camera: &CameraId) -> Result<MutexGuard<'_, Line>, StoreError> {
+        self.alive()?;
+        let line = self.lines.get(camera).ok_or_else(|| {
+            StoreError::refused(format!("{camera} is not a camera of this site's configuration"))
+        })?;
+        Ok(lock(line))
+    }
+
+    pub(super) fn holds(&self) -> RwLockReadGuard<'_, Holds> {
+        self.holds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn holds_mut(&self) -> RwLockWriteGuard<'_, Holds> {
+        self.holds.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a segment in that needs the key of hour `epoch`: being written, or to be settled.
+    pub(super) fn use_epoch(&self, epoch: u64) {
+        *lock(&self.epochs).entry(epoch).or_default() += 1;
+    }
+
+    /// Counts it out.
+    pub(super) fn leave_epoch(&self, epoch: u64) {
+        let mut epochs = lock(&self.epochs);
+        if let Some(count) = epochs.get_mut(&epoch) {
+            *count = count.saturating_sub(1);
+        }
+        epochs.retain(|_, count| *count > 0);
+    }
+
+    /// Refuses once a fatal error has happened.
+    pub(super) fn alive(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(StoreError::Fatal {
+                what: "an earlier step of the store".into(),
+                source: io::Error::other("this store failed and was not reopened"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes a durable step of the disc.
+    pub(super) fn step<T>(
+        &self,
+        step: Step,
+        what: impl Display,
+        mut act: impl FnMut() -> io::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.alive()?;
+        let mut made = None;
+        let taken = self.disc.take(step, &mut || act().map(|value| made = Some(value)));
+        let taken = taken.and_then(|()| {
+            made.ok_or_else(|| io::Error::other("the disc did not take the step"))
+        });
+        taken.map_err(|source| {
+            let error = step.error(what.to_string(), source);
+            if error.is_fatal() {
+                self.failed.store(true, Ordering::SeqCst);
+            }
+            error
+        })
+    }
+
+    /// Writes and syncs changes that are no log entry.
+    pub(super) fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.step(Step::WriteIndex, "writing to the index", || self.index.write(batch))?;
+        self.step(Step::SyncIndex, "syncing the index", || self.index.sync())
+    }
+
+    /// Appends signed records to the site log, together with the changes that `fill` makes for the
+    /// first one's place. Durable when it returns; one sync serves all who wait for it.
+    pub(super) fn log(
+        &self,
+        records: &[&Envelope],
+        fill: impl FnOnce(u64, &mut Batch),
+    ) -> Result<u64, StoreError> {
+        let (place, end) = {
+            let mut next = lock(&self.next);
+            let mut batch = Batch::default();
+            let place = *next;
+            let mut end = place;
+            for record in records {
+                batch.put(Family::Log, entry::key(end), record.bytes());
+                end += 1;
+            }
+            fill(place, &mut batch);
+            self.step(Step::WriteIndex, "writing to the index", || self.index.write(&batch))?;
+            *next = end;
+            (place, end)
+        };
+        self.step(Step::SyncIndex, "syncing the index", || self.index.sync())?;
+        self.durable.fetch_max(end, Ordering::SeqCst);
+        Ok(place)
+    }
+
+    /// Puts a link's rows into a batch: the link, its moment, the chain's head.
+    pub(super) fn put_link(batch: &mut Batch, camera: &CameraId, seq: Seq, row: &LinkRow) {
+        let (order, time) = match row.what {
+            Linked::Gap => (Order::GapEnd, row.end),
+            Linked::Stored(_) | Linked::Erased(_) => (Order::SegmentStart, row.start),
+        };
+        batch.put(Family::Links, link::key(camera, seq), row.encode());
+        batch.put(Family::Moments, moment::key(camera, order, time, seq), []);
+        batch.put(Family::Heads, of_camera(camera), head::encode(&row.head(seq)));
+    }
+
+    /// Counts segments in or out of an hour, in memory and in the batch.
+    pub(super) fn count(
+        &self,
+        batch: &mut Batch,
+        camera: &CameraId,
+        epoch: u64,
+        change: impl FnOnce(&mut Tally),
+    ) {
+        let mut tallies = lock(&self.tallies);
+        let hours = tallies.entry(camera.clone()).or_default();
+        let tally = hours.entry(epoch).or_default();
+        change(tally);
+        if tally.segments == 0 {
+            hours.remove(&epoch);
+            batch.delete(Family::Tallies, tally::key(camera, epoch));
+        } else {
+            batch.put(Family::Tallies, tally::key(camera, epoch), tally.encode());
+        }
+    }
+
+    /// Signs a gap from the chain's end, or `from` where no chain is yet, and links it in. A gap
+    /// without length is not written.
+    pub(super) fn write_gap(
+        &self,
+        camera: &CameraId,
+        line: &mut Line,
+        span: (Option<WallTime>, WallTime),
+        reason: GapReason,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let Some(start) = line.head.as_ref().map(|h| h.end).or(span.0) else {
+            return Err(StoreError::refused(format!(
+                "the first record of {camera} must say from when on there was no footage"
+            )));
+        };
+        let end = span.1;
+        if end <= start {
+            return Ok(());
+        }
+        let (seq, prev) = chain::after(line.head.as_ref());
+        let record = Record::Other(Statement::Gap(Gap {
+            camera: camera.clone(),
+            seq,
+            prev,
+            boot_id: self.identity.boot_id().to_owned(),
+            start,
+            end,
+            reason,
+            detail: detail.chars().take(limits::DETAIL_CHARS_MAX).collect(),
+            clock: self.clock.quality(),
+        }));
+        let envelope = self.identity.sign(&record);
+        let digest = envelope.digest();
+        self.log(&[&envelope], |place, batch| {
+            let row = LinkRow { start, end, place, digest, what: Linked::Gap };
+            Self::put_link(batch, camera, seq, &row);
+        })?;
+        line.head = Some(Head { seq, digest, end });
+        line.gap = Some(reason);
+        Ok(())
+    }
+}

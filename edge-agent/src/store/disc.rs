@@ -1,0 +1,77 @@
+//! Every durable step of the store, named, so that tests can fail each one before or after it took
+//! effect. Failures are classed here: what a sync or the index refuses is fatal.
+
+use std::io;
+
+use super::StoreError;
+
+/// One durable step. A closed list: what is not here does not last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Making an hour's folder and its parents.
+    MakeFolder,
+    /// Creating a segment file with its header and `init` section.
+    WriteHead,
+    /// Appending a fragment.
+    WriteFragment,
+    /// Appending the manifest.
+    WriteManifest,
+    /// Cutting a torn end off.
+    Truncate,
+    /// Syncing a segment file.
+    SyncFile,
+    /// Syncing a folder.
+    SyncFolder,
+    /// Writing a batch to the index.
+    WriteIndex,
+    /// Syncing the index's log.
+    SyncIndex,
+    /// Removing a segment file.
+    Unlink,
+    /// Destroying an hour's key.
+    DestroyKey,
+    /// Writing or removing the plain copy of a hold.
+    WriteHold,
+}
+
+impl Step {
+    /// Whether the process must end when the step fails: nobody knows what the disc then holds.
+    fn is_fatal(self) -> bool {
+        matches!(
+            self,
+            Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex
+        )
+    }
+
+    /// What the failure of this step is to the caller.
+    pub(super) fn error(self, what: String, source: io::Error) -> StoreError {
+        if self.is_fatal() {
+            return StoreError::Fatal { what, source };
+        }
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::DiscFull { what, source }
+            }
+            _ => StoreError::DiscFault { what, source },
+        }
+    }
+}
+
+/// Takes the store's durable steps.
+pub trait Disc: Send + Sync {
+    /// Takes one step by calling `act`.
+    ///
+    /// # Errors
+    /// As `act` says.
+    fn take(&self, step: Step, act: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
+}
+
+/// The machine's own disc: takes every step as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisc;
+
+impl Disc for RealDisc {
+    fn take(&self, _step: Step, act: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        act()
+    }
+}

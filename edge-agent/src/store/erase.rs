@@ -1,0 +1,226 @@
+//! How footage goes, in steps that may each be repeated: log and index (one synced batch) → unlink
+//! and sync folders → forget the condemned → destroy keys of hours that hold nothing any more.
+//! Decides nothing: `retention` says what goes. Refuses what is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+
+use custody::record::{Erase, EraseReason, Record, SegmentRef, Statement};
+use custody::{CameraId, Seq};
+use host::durable;
+
+use super::StoreError;
+use super::core::{Core, lock};
+use super::disc::Step;
+use super::holds;
+use super::index::Batch;
+use super::key::condemned::CondemnedRow;
+use super::key::expiry::{self, SegmentRow};
+use super::key::link::{self, FileFacts, LinkRow, Linked};
+use super::key::{Family, after_prefix};
+use super::{path, read};
+use crate::limits;
+use crate::seal::key_ring;
+
+/// Stored segments that end at `before` or earlier, oldest end first, after `cursor`.
+pub(super) fn expiring(
+    core: &Core,
+    before: custody::WallTime,
+    cursor: Option<&SegmentRow>,
+    limit: usize,
+) -> Result<Vec<SegmentRow>, StoreError> {
+    let lower = cursor.map_or_else(Vec::new, |row| after_prefix(&row.key()));
+    let rows = core.index.rows(Family::Expiry, lower, Some(expiry::after(before)));
+    rows.take(limit)
+        .map(|found| {
+            let (key, value) = found?;
+            SegmentRow::decode(core.identity.site(), &key, &value).ok_or_else(|| {
+                StoreError::Damaged {
+                    what: "the index's expiry".into(),
+                    source: custody::Refusal::new(
+                        custody::Code::RecordMalformed,
+                        "a row does not read",
+                    ),
+                }
+            })
+        })
+        .collect()
+}
+
+/// Logs the erasure of segments of one camera and takes them out of the index; their files are
+/// condemned. Leaves out what is held, erased already, or not the segment that was meant. Gives
+/// what was condemned.
+pub(super) fn condemn(
+    core: &Core,
+    camera: &CameraId,
+    segments: &[SegmentRef],
+    reason: EraseReason,
+) -> Result<Vec<SegmentRef>, StoreError> {
+    if segments.len() > custody::record::ERASED_MAX {
+        return Err(StoreError::refused("one erase record names at most 512 segments"));
+    }
+    // Held until the record is durable: no hold is placed between this look and the erasure.
+    let holds = core.holds();
+    let _line = core.line(camera)?;
+    let mut going: Vec<(Seq, LinkRow, FileFacts)> = Vec::new();
+    let mut refs = Vec::new();
+    for segment in segments {
+        let row = read::row(core, camera, segment.seq)?;
+        let Linked::Stored(file) = row.what else { continue };
+        let held = holds.values().any(|hold| holds::reaches(hold, camera, row.start, row.end));
+        let twice = going.iter().any(|(seq, ..)| *seq == segment.seq);
+        if held || twice || file.root != segment.root {
+            continue;
+        }
+        going.push((segment.seq, row, file));
+        refs.push(SegmentRef { start: row.start, end: row.end, ..segment.clone() });
+    }
+    if refs.is_empty() {
+        return Ok(refs);
+    }
+    let erase =
+        Erase { camera: camera.clone(), segments: refs.clone(), reason, at: core.clock.now() };
+    let envelope = core.identity.sign(&Record::Other(Statement::Erase(erase)));
+    core.log(&[&envelope], |_, batch| {
+        for (seq, row, file) in &going {
+            take_out(core, batch, camera, *seq, row, file);
+        }
+    })?;
+    Ok(refs)
+}
+
+fn take_out(
+    core: &Core,
+    batch: &mut Batch,
+    camera: &CameraId,
+    seq: Seq,
+    row: &LinkRow,
+    file: &FileFacts,
+) {
+    let erased = LinkRow { what: Linked::Erased(*file), ..*row };
+    batch.put(Family::Links, link::key(camera, seq), erased.encode());
+    let expiry = SegmentRow {
+        camera: camera.clone(),
+        seq,
+        start: row.start,
+        end: row.end,
+        bytes: file.bytes,
+        root: file.root,
+        epoch: file.epoch,
+    };
+    batch.delete(Family::Expiry, expiry.key());
+    let condemned = CondemnedRow { camera: camera.clone(), seq, epoch: file.epoch };
+    batch.put(Family::Condemned, condemned.key(), condemned.encode());
+    core.count(batch, camera, file.epoch, |tally| {
+        tally.segments = tally.segments.saturating_sub(1);
+        tally.bytes = tally.bytes.saturating_sub(file.bytes);
+    });
+}
+
+/// Removes the files of at most `limit` condemned segments, and empty folders that held them. Gives
+/// how many.
+pub(super) fn unlink_condemned(core: &Core, limit: usize) -> Result<usize, StoreError> {
+    let site = core.identity.site();
+    let rows = core.index.rows(Family::Condemned, Vec::new(), None).take(limit);
+    let rows: Vec<CondemnedRow> = rows
+        .filter_map(|row| {
+            row.map(|(key, value)| CondemnedRow::decode(site, &key, &value)).transpose()
+        })
+        .collect::<Result<_, _>>()?;
+    let mut batch = Batch::default();
+    let mut folders = BTreeSet::new();
+    for row in &rows {
+        let file = path::segment(&core.segments, &row.camera, row.epoch, row.seq);
+        core.step(Step::Unlink, format_args!("removing {}", file.display()), || {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        })?;
+        folders.insert(path::hour_folder(&core.segments, &row.camera, row.epoch));
+        batch.delete(Family::Condemned, row.key());
+    }
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        core.step(Step::SyncFolder, format_args!("syncing {}", folder.display()), || {
+            durable::sync_folder(folder)
+        })?;
+    }
+    if !rows.is_empty() {
+        core.write(&batch)?;
+        remove_empty(core, &rows);
+    }
+    Ok(rows.len())
+}
+
+/// Removes folders that hold nothing any more. One that is not empty, or is gone, stays as it is;
+/// the hour being recorded and the one before it are left alone.
+fn remove_empty(core: &Core, rows: &[CondemnedRow]) {
+    let recent = key_ring::epoch_of(core.clock.now()).saturating_sub(1);
+    let hours: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| row.epoch < recent)
+        .map(|row| path::hour_folder(&core.segments, &row.camera, row.epoch))
+        .collect();
+    for hour in hours {
+        let hour_gone = fs::remove_dir(&hour).is_ok();
+        if let Some(day) = hour.parent().filter(|_| hour_gone) {
+            // A day's folder goes with its last hour; what remains is only a name.
+            let _still_used = fs::remove_dir(day).is_err();
+        }
+    }
+}
+
+/// The hours whose keys are on the disc, and how many segments each still opens, those being written
+/// counted.
+pub(super) fn hours(core: &Core) -> Result<BTreeMap<u64, u64>, StoreError> {
+    let mut hours: BTreeMap<u64, u64> =
+        core.ring.hours()?.into_iter().map(|hour| (hour, 0)).collect();
+    for tallies in lock(&core.tallies).values() {
+        for (epoch, tally) in tallies {
+            hours.entry(*epoch).and_modify(|n| *n += tally.segments);
+        }
+    }
+    for (epoch, open) in lock(&core.epochs).iter() {
+        hours.entry(*epoch).and_modify(|n| *n += u64::from(*open));
+    }
+    Ok(hours)
+}
+
+/// Destroys an hour's key, if nothing is stored or being written under it. Whether it did.
+pub(super) fn destroy_hour(core: &Core, epoch: u64) -> Result<bool, StoreError> {
+    // Held while the key goes, so that no segment is opened under it meanwhile.
+    let open = lock(&core.epochs);
+    let stored = lock(&core.tallies).values().any(|hours| hours.contains_key(&epoch));
+    if stored || open.contains_key(&epoch) {
+        return Ok(false);
+    }
+    core.step(Step::DestroyKey, format_args!("destroying the key of hour {epoch}"), || {
+        core.ring.destroy_epoch(epoch).map_err(io::Error::other)
+    })?;
+    Ok(true)
+}
+
+/// How many bytes are free where the segments are.
+pub(super) fn free_bytes(core: &Core) -> Result<Space, StoreError> {
+    let stat = rustix::fs::statvfs(&core.segments).map_err(|error| StoreError::DiscFault {
+        what: format!("asking how full {} is", core.segments.display()),
+        source: error.into(),
+    })?;
+    Ok(Space {
+        free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+    })
+}
+
+/// How full the segment disc is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this program may still write.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+/// The most condemned files that one step of a sweep removes.
+pub const UNLINK_STEP: usize = limits::ERASE_STEP_SEGMENTS;

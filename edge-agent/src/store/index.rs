@@ -1,0 +1,183 @@
+//! RocksDB as the store uses it: families, batches, bounded walks. Knows nothing of what rows mean.
+//!
+//! Memory: 32 MiB of write buffers and 32 MiB of block cache for all families together, 64 MiB of
+//! write-ahead log, 256 open files. Its own log is written before a commit returns and synced by
+//! [`Index::sync`]; recovery keeps every whole batch up to the first torn one.
+
+use std::io;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
+    IteratorMode, Options, ReadOptions, WriteBatch,
+};
+
+use super::StoreError;
+use super::key::Family;
+use crate::limits;
+
+/// The open index.
+pub(super) struct Index {
+    db: DB,
+}
+
+/// Changes that are made together or not at all.
+#[derive(Default)]
+pub(super) struct Batch {
+    puts: Vec<(Family, Vec<u8>, Vec<u8>)>,
+    deletes: Vec<(Family, Vec<u8>)>,
+}
+
+impl Batch {
+    pub(super) fn put(&mut self, family: Family, key: Vec<u8>, value: impl Into<Vec<u8>>) {
+        self.puts.push((family, key, value.into()));
+    }
+
+    pub(super) fn delete(&mut self, family: Family, key: Vec<u8>) {
+        self.deletes.push((family, key));
+    }
+}
+
+/// A key and its value.
+pub(super) type Row = (Box<[u8]>, Box<[u8]>);
+
+impl Index {
+    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_db_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES);
+        options.set_max_total_wal_size(limits::INDEX_LOG_BYTES_MAX);
+        options.set_max_open_files(limits::INDEX_FILES_MAX);
+        options.set_keep_log_file_num(2);
+        options.set_max_background_jobs(2);
+        let cache = Cache::new_lru_cache(limits::INDEX_CACHE_BYTES);
+        let families = Family::ALL.map(|family| {
+            let mut blocks = BlockBasedOptions::default();
+            blocks.set_block_cache(&cache);
+            blocks.set_cache_index_and_filter_blocks(true);
+            let mut options = Options::default();
+            options.set_compression_type(DBCompressionType::Lz4);
+            options.set_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES / 4);
+            options.set_block_based_table_factory(&blocks);
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
+        let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| {
+            let folder = folder.display();
+            StoreError::Fatal {
+                what: format!(
+                    "opening the index {folder} (if it is damaged, move it away: it is rebuilt from \
+                     the segment files)"
+                ),
+                source: io::Error::other(error),
+            }
+        })?;
+        Ok(Self { db })
+    }
+
+    fn family(&self, family: Family) -> std::sync::Arc<rocksdb::BoundColumnFamily<'_>> {
+        self.db.cf_handle(family.name()).expect("every family is opened with the index")
+    }
+
+    /// Writes to the index's own log; not yet synced.
+    pub(super) fn write(&self, batch: &Batch) -> io::Result<()> {
+        let mut out = WriteBatch::default();
+        for (family, key) in &batch.deletes {
+            out.delete_cf(&self.family(*family), key);
+        }
+        for (family, key, value) in &batch.puts {
+            out.put_cf(&self.family(*family), key, value);
+        }
+        self.db.write(out).map_err(io::Error::other)
+    }
+
+    /// Everything written before this call survives power loss after it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.db.flush_wal(true).map_err(io::Error::other)
+    }
+
+    pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db.get_cf(&self.family(family), key).map_err(|e| unreadable(family, e))
+    }
+
+    /// Rows from `lower` up to but without `upper`, in order. No `upper`: to the family's end.
+    pub(super) fn rows(
+        &self,
+        family: Family,
+        lower: Vec<u8>,
+        upper: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<Row, StoreError>> + '_ {
+        self.walk(family, lower, upper, Direction::Forward)
+    }
+
+    /// The same rows, last first.
+    pub(super) fn rows_back(
+        &self,
+        family: Family,
+        lower: Vec<u8>,
+        upper: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<Row, StoreError>> + '_ {
+        self.walk(family, lower, upper, Direction::Reverse)
+    }
+
+    fn walk(
+        &self,
+        family: Family,
+        lower: Vec<u8>,
+        upper: Option<Vec<u8>>,
+        direction: Direction,
+    ) -> impl Iterator<Item = Result<Row, StoreError>> + '_ {
+        let mut options = ReadOptions::default();
+        // RocksDB takes a lower bound above the upper one for a mistake; here it is no rows.
+        let empty = upper.as_ref().is_some_and(|upper| *upper <= lower);
+        if !empty {
+            options.set_iterate_lower_bound(lower);
+            if let Some(upper) = upper {
+                options.set_iterate_upper_bound(upper);
+            }
+        }
+        let mode = match direction {
+            Direction::Forward => IteratorMode::Start,
+            Direction::Reverse => IteratorMode::End,
+        };
+        self.db
+            .iterator_cf_opt(&self.family(family), options, mode)
+            .take(if empty { 0 } else { usize::MAX })
+            .map(move |row| row.map_err(|e| unreadable(family, e)))
+    }
+}
+
+fn unreadable(family: Family, error: rocksdb::Error) -> StoreError {
+    StoreError::Fatal {
+        what: format!("reading the index's {}", family.name()),
+        source: io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_keep_to_their_bounds_both_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let mut batch = Batch::default();
+        for key in [b"a", b"b", b"c", b"d"] {
+            batch.put(Family::Links, key.to_vec(), *key);
+        }
+        index.write(&batch).unwrap();
+        index.sync().unwrap();
+        let keys = |rows: Vec<Result<Row, StoreError>>| -> Vec<u8> {
+            rows.into_iter().map(|row| row.unwrap().0[0]).collect()
+        };
+        let bounds = || (b"b".to_vec(), Some(b"d".to_vec()));
+        let (lower, upper) = bounds();
+        assert_eq!(keys(index.rows(Family::Links, lower, upper).collect()), b"bc");
+        let (lower, upper) = bounds();
+        assert_eq!(keys(index.rows_back(Family::Links, lower, upper).collect()), b"cb");
+        assert_eq!(keys(index.rows(Family::Links, b"c".to_vec(), None).collect()), b"cd");
+        let none = index.rows(Family::Links, b"d".to_vec(), Some(b"b".to_vec()));
+        assert_eq!(none.count(), 0);
+    }
+}

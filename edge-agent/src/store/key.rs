@@ -1,0 +1,212 @@
+//! The index's rows: one file per kind, each with the layout of its key and value.
+//!
+//! | file | family | key | value |
+//! |---|---|---|---|
+//! | [`link`] | `links` | camera seq | a segment, gap or erased segment, and where its record lies |
+//! | [`moment`] | `moments` | camera kind time seq | nothing: finds links by time |
+//! | [`expiry`] | `expiry` | end camera seq | what retention must know of a stored segment |
+//! | [`entry`] | `log` | place | an envelope: the site log |
+//! | [`head`] | `heads` | camera | the chain's last link |
+//! | [`opened`] | `opened` | camera | the segment being written |
+//! | [`condemned`] | `condemned` | camera seq | a file whose erasure is logged and that may still be there |
+//! | [`hold`] | `holds` | hold camera | a hold |
+//! | [`tally`] | `tallies` | camera epoch | how many segments and bytes |
+//! | [`signer`] | `signers` | key id | an evidence key of this site |
+//! | [`fact`] | `facts` | name | volume identity, orderly stop, rebuild |
+//!
+//! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
+//! end with a zero byte. Values begin with the version of their layout.
+
+pub mod condemned;
+pub mod entry;
+pub mod expiry;
+pub mod fact;
+pub mod head;
+pub mod hold;
+pub mod link;
+pub mod moment;
+pub mod opened;
+pub mod signer;
+pub mod tally;
+
+use custody::{CameraId, Digest, Seq, SiteId, WallTime};
+
+/// A column family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// [`link`].
+    Links,
+    /// [`moment`].
+    Moments,
+    /// [`expiry`].
+    Expiry,
+    /// [`entry`].
+    Log,
+    /// [`head`].
+    Heads,
+    /// [`opened`].
+    Opened,
+    /// [`condemned`].
+    Condemned,
+    /// [`hold`].
+    Holds,
+    /// [`tally`].
+    Tallies,
+    /// [`signer`].
+    Signers,
+    /// [`fact`].
+    Facts,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 11] = [
+        Self::Links,
+        Self::Moments,
+        Self::Expiry,
+        Self::Log,
+        Self::Heads,
+        Self::Opened,
+        Self::Condemned,
+        Self::Holds,
+        Self::Tallies,
+        Self::Signers,
+        Self::Facts,
+    ];
+
+    /// Its name in RocksDB. Never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Links => "links",
+            Self::Moments => "moments",
+            Self::Expiry => "expiry",
+            Self::Log => "log",
+            Self::Heads => "heads",
+            Self::Opened => "opened",
+            Self::Condemned => "condemned",
+            Self::Holds => "holds",
+            Self::Tallies => "tallies",
+            Self::Signers => "signers",
+            Self::Facts => "facts",
+        }
+    }
+}
+
+/// Builds a key or value from its fields.
+#[derive(Debug, Default)]
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(super) fn u8(mut self, value: u8) -> Self {
+        self.0.push(value);
+        self
+    }
+
+    pub(super) fn u64(mut self, value: u64) -> Self {
+        self.0.extend_from_slice(&value.to_be_bytes());
+        self
+    }
+
+    /// In an order that sorts: the top bit flipped.
+    pub(super) fn time(mut self, time: WallTime) -> Self {
+        let mut bytes = time.0.to_be_bytes();
+        bytes[0] ^= 0x80;
+        self.0.extend_from_slice(&bytes);
+        self
+    }
+
+    pub(super) fn digest(mut self, digest: Digest) -> Self {
+        self.0.extend_from_slice(&digest.0);
+        self
+    }
+
+    pub(super) fn camera(self, camera: &CameraId) -> Self {
+        self.text(camera.name())
+    }
+
+    /// Text without zero bytes, and a zero byte.
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(0);
+        self
+    }
+
+    pub(super) fn done(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Takes a key or value apart; every step says whether there was enough.
+#[derive(Debug)]
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl Reader<'_> {
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (chunk, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*chunk)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.chunk().map(|[byte]| byte)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.chunk().map(u64::from_be_bytes)
+    }
+
+    pub(super) fn seq(&mut self) -> Option<Seq> {
+        self.u64().map(Seq)
+    }
+
+    pub(super) fn time(&mut self) -> Option<WallTime> {
+        let mut bytes: [u8; 8] = self.chunk()?;
+        bytes[0] ^= 0x80;
+        Some(WallTime(i64::from_be_bytes(bytes)))
+    }
+
+    pub(super) fn digest(&mut self) -> Option<Digest> {
+        self.chunk().map(Digest)
+    }
+
+    pub(super) fn text(&mut self) -> Option<String> {
+        let end = self.0.iter().position(|b| *b == 0)?;
+        let text = std::str::from_utf8(&self.0[..end]).ok()?.to_owned();
+        self.0 = &self.0[end + 1..];
+        Some(text)
+    }
+
+    pub(super) fn camera(&mut self, site: &SiteId) -> Option<CameraId> {
+        CameraId::new(site, &self.text()?).ok()
+    }
+
+    /// The version byte, if it is `expected`.
+    pub(super) fn version(&mut self, expected: u8) -> Option<()> {
+        (self.u8()? == expected).then_some(())
+    }
+
+    /// Nothing is left.
+    pub(super) fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// What every key of `camera` begins with.
+#[must_use]
+pub fn of_camera(camera: &CameraId) -> Vec<u8> {
+    Writer::default().camera(camera).done()
+}
+
+/// The first key after all that begin with `prefix`; keys here never consist of `0xff` alone.
+#[must_use]
+pub fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}

@@ -1,0 +1,46 @@
+//! Family `holds`: a hold on one camera's footage. Key: `hold 0x00 camera 0x00`. Value: the hold
+//! record's own JSON. A copy of its envelope lies in the folder `holds/`, so that holds outlive the
+//! index.
+
+use custody::record::Hold;
+use custody::{CameraId, HoldId};
+
+use super::Writer;
+
+/// The key.
+#[must_use]
+pub fn key(hold: &HoldId, camera: &CameraId) -> Vec<u8> {
+    Writer::default().text(hold.as_str()).camera(camera).done()
+}
+
+/// The value.
+#[must_use]
+pub fn encode(hold: &Hold) -> Vec<u8> {
+    serde_json::to_vec(hold).expect("names and times always have a JSON form")
+}
+
+/// Reads a value.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<Hold> {
+    serde_json::from_slice(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use custody::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn a_hold_reads_back() {
+        let hold = Hold {
+            hold: "WH-2026-000001-a".parse().unwrap(),
+            case: "WH-2026-000001".parse().unwrap(),
+            camera: "east/ext-01".parse().unwrap(),
+            from: WallTime(1),
+            to: WallTime(2),
+            at: WallTime(3),
+        };
+        assert_eq!(decode(&encode(&hold)), Some(hold));
+    }
+}

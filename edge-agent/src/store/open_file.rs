@@ -1,0 +1,482 @@
+//! A segment being written: seal, append, sync; at the end sign, append, sync, link in.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use custody::chain::{self, Head};
+use custody::manifest::{self, Analytics, Fragments, Mask, Reception, Seal, Stream};
+use custody::record::{GapReason, Record};
+use custody::sealed::{self, Header, Kind, MAGIC};
+use custody::{CameraId, Digest, Seq, WallTime, tree};
+use host::durable;
+
+use super::StoreError;
+use super::core::{Core, Line, Writing, lock};
+use super::disc::Step;
+use super::index::Batch;
+use super::key::expiry::SegmentRow;
+use super::key::link::{FileFacts, LinkRow, Linked};
+use super::key::opened::OpenedRow;
+use super::key::{Family, of_camera};
+use super::{path, place};
+use crate::limits;
+use crate::seal::{Plain, Sealer, key_ring};
+use crate::segment;
+
+/// What a segment is opened with.
+#[derive(Debug, Clone)]
+pub struct OpenSegment {
+    /// The wall time of its first frame.
+    pub start: WallTime,
+    /// The coded stream.
+    pub stream: Stream,
+    /// What covers the picture.
+    pub mask: Mask,
+    /// The plain `init` section (`ftyp+moov`).
+    pub init: Bytes,
+    /// Why it does not continue the one before, if it does not. With one, time may begin anew.
+    pub discontinuity: Option<String>,
+}
+
+/// A segment that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the camera's chain.
+    pub seq: Seq,
+    /// From.
+    pub start: WallTime,
+    /// To.
+    pub end: WallTime,
+    /// The file's length.
+    pub bytes: u64,
+    /// The fragment tree's root.
+    pub root: Digest,
+    /// Its record's place in the site log.
+    pub place: u64,
+}
+
+/// A segment being written. Dropped without [`OpenFile::close`], what reached the disc is closed
+/// as `recovered` by the camera's next operation or the next start.
+pub struct OpenFile {
+    core: Arc<Core>,
+    camera: CameraId,
+    row: OpenedRow,
+    prev: Digest,
+    start: WallTime,
+    init_sha256: Digest,
+    path: PathBuf,
+    file: File,
+    file_bytes: u64,
+    sealer: Sealer,
+    leaves: Vec<Digest>,
+    samples: u32,
+    plain_bytes: u64,
+    /// Where the last fragment ends.
+    end: WallTime,
+    /// The file's end is unknown: a write failed and could not be undone.
+    torn: bool,
+    /// No fragment may follow: a write failed.
+    full: bool,
+    closed: bool,
+}
+
+/// Opens a segment of `camera` for writing, after a gap if its start leaves one.
+pub(super) fn open(
+    core: &Arc<Core>,
+    camera: &CameraId,
+    line: &mut Line,
+    ask: OpenSegment,
+) -> Result<OpenFile, StoreError> {
+    let anew = ask.discontinuity.is_some();
+    let placed = place::place(line.head.as_ref().map(|h| h.end), ask.start, anew)?;
+    if placed.gap {
+        let (reason, detail) = why_late(line, ask.discontinuity.as_deref());
+        core.write_gap(camera, line, (None, placed.start), reason, &detail)?;
+    }
+    let (seq, prev) = chain::after(line.head.as_ref());
+    let epoch = key_ring::epoch_of(placed.start);
+    let row = OpenedRow {
+        seq,
+        epoch,
+        stream: ask.stream,
+        mask: ask.mask,
+        discontinuity: ask.discontinuity,
+    };
+    core.use_epoch(epoch);
+    let begun = Sealing::begin(core, camera, &row).and_then(|sealing| {
+        let mut batch = Batch::default();
+        batch.put(Family::Opened, of_camera(camera), row.encode());
+        core.write(&batch).map(|()| sealing)
+    });
+    let sealing = match begun {
+        Ok(sealing) => sealing,
+        Err(error) => {
+            core.leave_epoch(epoch);
+            return Err(error);
+        }
+    };
+    // From here on a file may be there: whatever fails, it is seen to before the next segment.
+    line.writing = Writing::Abandoned(row.clone());
+    let mut head = MAGIC.to_vec();
+    head.extend(sealed::block(Kind::Header, &[&sealing.header]));
+    head.extend(sealing.sealer.init(&ask.init));
+    let path = path::segment(&core.segments, camera, epoch, seq);
+    let file = create(core, &path, &head)?;
+    line.writing = Writing::Open;
+    Ok(OpenFile {
+        core: Arc::clone(core),
+        camera: camera.clone(),
+        row,
+        prev,
+        start: placed.start,
+        init_sha256: Digest::of(&ask.init),
+        path,
+        file,
+        file_bytes: head.len() as u64,
+        sealer: sealing.sealer,
+        leaves: Vec::new(),
+        samples: 0,
+        plain_bytes: 0,
+        end: placed.start,
+        torn: false,
+        full: false,
+        closed: false,
+    })
+}
+
+/// The reason of a gap that only the next segment's start shows: the one last recorded if the
+/// chain ends with a gap, a clock step if the segment says so, else the end of the stream.
+fn why_late(line: &Line, discontinuity: Option<&str>) -> (GapReason, String) {
+    let reason = match (line.gap, discontinuity) {
+        (_, Some("clock-step")) => GapReason::ClockStep,
+        (Some(reason), _) => reason,
+        (None, _) => GapReason::StreamEnded,
+    };
+    (reason, "until the next segment began".to_owned())
+}
+
+struct Sealing {
+    sealer: Sealer,
+    header: Vec<u8>,
+}
+
+impl Sealing {
+    fn begin(core: &Core, camera: &CameraId, row: &OpenedRow) -> Result<Self, StoreError> {
+        let (key, wrapped) = core.ring.new_segment_key(camera, row.seq, row.epoch)?;
+        let header = Header {
+            camera: camera.clone(),
+            seq: row.seq,
+            boot_id: core.identity.boot_id().to_owned(),
+            epoch: row.epoch,
+            wrapped_key: hex::encode(wrapped),
+        };
+        Ok(Self {
+            sealer: Sealer::new(&key, camera, row.seq),
+            header: serde_json::to_vec(&header).expect("names and numbers have a JSON form"),
+        })
+    }
+}
+
+/// Creates the file and makes its name and head survive, so that later data syncs are enough.
+fn create(core: &Core, path: &std::path::Path, head: &[u8]) -> Result<File, StoreError> {
+    let folder = path.parent().expect("a segment lies in its hour's folder");
+    let shown = path.display();
+    core.step(Step::MakeFolder, format_args!("creating {}", folder.display()), || {
+        durable::create_folder(folder)
+    })?;
+    let file = core.step(Step::WriteHead, format_args!("creating {shown}"), || {
+        let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        file.write_all(head)?;
+        Ok(file)
+    })?;
+    core.step(Step::SyncFile, format_args!("syncing {shown}"), || file.sync_all())?;
+    core.step(Step::SyncFolder, format_args!("syncing the folder of {shown}"), || {
+        durable::sync_folder(folder)
+    })?;
+    Ok(file)
+}
+
+impl OpenFile {
+    /// Its place in the camera's chain.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.row.seq
+    }
+
+    /// From.
+    #[must_use]
+    pub fn start(&self) -> WallTime {
+        self.start
+    }
+
+    /// Where its last fragment ends.
+    #[must_use]
+    pub fn end(&self) -> WallTime {
+        self.end
+    }
+
+    /// Seals a fragment and appends it. It survives power loss when this returns.
+    ///
+    /// # Errors
+    /// `Refused` when the fragment would go back more than 2 s in time, or the segment is an hour or
+    /// 512 MiB long: close it and open the next. `DiscFull`, `DiscFault`: the fragment is not kept,
+    /// those before it are. `Fatal`.
+    pub fn append(&mut self, fragment: &segment::Fragment) -> Result<(), StoreError> {
+        self.append_plain(Plain::of(fragment))
+    }
+
+    pub(crate) fn append_plain(&mut self, plain: Plain<'_>) -> Result<(), StoreError> {
+        self.core.alive()?;
+        let plain = self.admit(plain)?;
+        let (length, end) = (plain.len() as u64, plain.end());
+        let sealed = self.sealer.seal(plain);
+        self.write(Step::WriteFragment, sealed.block())?;
+        let shown = self.path.display();
+        self.core.step(Step::SyncFile, format_args!("syncing {shown}"), || {
+            self.file.sync_data()
+        })?;
+        self.leaves.push(sealed.leaf());
+        self.samples = self.samples.saturating_add(sealed.info().samples);
+        self.plain_bytes += length;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Checks a fragment's place and bounds; the first one of a segment begins where the segment
+    /// does.
+    fn admit<'a>(&self, plain: Plain<'a>) -> Result<Plain<'a>, StoreError> {
+        if self.torn || self.full {
+            return Err(StoreError::refused(format!(
+                "a write to {} failed; close it and open the next segment",
+                self.path.display()
+            )));
+        }
+        let back_us = self.end.micros_since(plain.start());
+        let first = self.leaves.is_empty();
+        let plain = if back_us > limits::START_CLAMP_US {
+            return Err(StoreError::refused(format!(
+                "a fragment from {} stands after one that ends at {}; close the segment and open \
+                 the next with discontinuity `clock-step`",
+                plain.start(),
+                self.end
+            )));
+        } else if back_us > 0 || (first && -back_us <= limits::START_SNAP_US) {
+            plain.starting(self.end)
+        } else {
+            plain
+        };
+        let long = plain.end().micros_since(self.start) > limits::SEGMENT_US_MAX;
+        let big = self.file_bytes + plain.len() as u64 > limits::SEGMENT_BYTES_MAX
+            || plain.len() > sealed::BLOCK_BYTES_MAX - 1024
+            || self.leaves.len() >= sealed::FRAGMENTS_MAX;
+        if !first && (long || big) || plain.len() > sealed::BLOCK_BYTES_MAX - 1024 {
+            return Err(StoreError::refused(
+                "a segment is at most an hour, 512 MiB and 7 200 fragments of 20 MiB; close it and \
+                 open the next",
+            ));
+        }
+        Ok(plain)
+    }
+
+    /// Appends, or leaves the file as it was.
+    fn write(&mut self, step: Step, block: &[u8]) -> Result<(), StoreError> {
+        let (file, shown) = (&mut self.file, self.path.display());
+        let wrote = self.core.step(step, format_args!("writing to {shown}"), || {
+            file.write_all(block)
+        });
+        if let Err(error) = wrote {
+            let cut = self.core.step(Step::Truncate, format_args!("cutting {shown}"), || {
+                self.file.set_len(self.file_bytes)
+            });
+            self.torn |= cut.is_err();
+            // The sealer has used this fragment's index: the next would leave a hole.
+            self.full = true;
+            return Err(error);
+        }
+        self.file_bytes += block.len() as u64;
+        Ok(())
+    }
+
+    /// Signs the segment and links it in. It is kept when this returns.
+    ///
+    /// `end` is where its last frame ends; never before the last fragment's end. `lost_packets` and
+    /// the camera's clock offset go into the manifest.
+    ///
+    /// # Errors
+    /// `Refused` when no fragment was appended: the file is removed. After other errors the segment
+    /// is closed as `recovered` by the camera's next operation or the next start.
+    pub fn close(
+        mut self,
+        end: WallTime,
+        lost_packets: u64,
+        camera_offset_ms: Option<i64>,
+    ) -> Result<Stored, StoreError> {
+        let core = Arc::clone(&self.core);
+        let camera = self.camera.clone();
+        let mut line = core.line(&camera)?;
+        let closed = self.close_on(&core, &mut line, end, lost_packets, camera_offset_ms);
+        if closed.is_ok() {
+            self.closed = true;
+            line.writing = Writing::Nothing;
+            core.leave_epoch(self.row.epoch);
+        }
+        // Before `self`: dropping an unclosed file takes the line again.
+        drop(line);
+        closed
+    }
+
+    fn close_on(
+        &mut self,
+        core: &Core,
+        line: &mut Line,
+        end: WallTime,
+        lost_packets: u64,
+        camera_offset_ms: Option<i64>,
+    ) -> Result<Stored, StoreError> {
+        let camera = self.camera.clone();
+        if self.leaves.is_empty() || self.torn {
+            let why = if self.torn { "its end is torn" } else { "it has no fragment" };
+            return Err(StoreError::refused(format!(
+                "segment {} of {camera} cannot be closed: {why}",
+                self.row.seq
+            )));
+        }
+        let row = self.row.clone();
+        let leaves = std::mem::take(&mut self.leaves);
+        let longest = self.start.plus_micros(limits::SEGMENT_US_MAX);
+        let closing = Closing {
+            camera: &camera,
+            row: &row,
+            prev: self.prev,
+            boot_id: core.identity.boot_id().to_owned(),
+            start: self.start,
+            end: end.min(longest).max(self.end),
+            init_sha256: self.init_sha256,
+            leaves: &leaves,
+            samples: self.samples,
+            plain_bytes: self.plain_bytes,
+            lost_packets,
+            camera_offset_ms,
+            recovered: false,
+        };
+        let envelope = core.identity.sign(&Record::Segment(closing.manifest(core)));
+        let block = sealed::block(Kind::Manifest, &[envelope.bytes()]);
+        self.write(Step::WriteManifest, &block)?;
+        let shown = self.path.display();
+        core.step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_all())?;
+        link_in(core, line, &closing, &envelope, self.file_bytes)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        // The hour's key stays in use until the segment is settled.
+        if let Some(line) = self.core.lines.get(&self.camera).filter(|_| !self.closed) {
+            lock(line).writing = Writing::Abandoned(self.row.clone());
+        }
+    }
+}
+
+/// What a manifest says, whoever closes the segment.
+pub(super) struct Closing<'a> {
+    pub(super) camera: &'a CameraId,
+    pub(super) row: &'a OpenedRow,
+    pub(super) prev: Digest,
+    pub(super) boot_id: String,
+    pub(super) start: WallTime,
+    pub(super) end: WallTime,
+    pub(super) init_sha256: Digest,
+    pub(super) leaves: &'a [Digest],
+    pub(super) samples: u32,
+    pub(super) plain_bytes: u64,
+    pub(super) lost_packets: u64,
+    pub(super) camera_offset_ms: Option<i64>,
+    pub(super) recovered: bool,
+}
+
+impl Closing<'_> {
+    pub(super) fn manifest(&self, core: &Core) -> manifest::Segment {
+        manifest::Segment {
+            camera: self.camera.clone(),
+            seq: self.row.seq,
+            prev: self.prev,
+            boot_id: self.boot_id.clone(),
+            start: self.start,
+            end: self.end,
+            clock: custody::Clock {
+                camera_offset_ms: self.camera_offset_ms,
+                ..core.clock.quality()
+            },
+            stream: self.row.stream.clone(),
+            init_sha256: self.init_sha256,
+            fragments: Fragments {
+                count: u32::try_from(self.leaves.len()).unwrap_or(u32::MAX),
+                root: tree::root(self.leaves),
+                samples: self.samples,
+                bytes: self.plain_bytes,
+            },
+            mask: self.row.mask.clone(),
+            reception: Reception {
+                lost_packets: self.lost_packets,
+                discontinuity: self.row.discontinuity.clone(),
+            },
+            seal: Seal { algorithm: "AES-256-GCM".to_owned(), epoch: self.row.epoch },
+            agent: core.identity.agent().clone(),
+            analytics: Analytics::None,
+            recovered: self.recovered,
+        }
+    }
+}
+
+/// Puts a complete segment file into index, log and chain: one synced batch.
+pub(super) fn link_in(
+    core: &Core,
+    line: &mut Line,
+    closing: &Closing<'_>,
+    envelope: &custody::dsse::Envelope,
+    file_bytes: u64,
+) -> Result<Stored, StoreError> {
+    let (camera, seq, epoch) = (closing.camera, closing.row.seq, closing.row.epoch);
+    let (start, end, root) = (closing.start, closing.end, tree::root(closing.leaves));
+    let digest = envelope.digest();
+    let file = FileFacts { bytes: file_bytes, root, epoch };
+    let place = core.log(&[envelope], |place, batch| {
+        let row = LinkRow { start, end, place, digest, what: Linked::Stored(file) };
+        Core::put_link(batch, camera, seq, &row);
+        let expiry =
+            SegmentRow { camera: camera.clone(), seq, start, end, bytes: file_bytes, root, epoch };
+        batch.put(Family::Expiry, expiry.key(), expiry.encode());
+        batch.delete(Family::Opened, of_camera(camera));
+        core.count(batch, camera, epoch, |tally| {
+            tally.segments += 1;
+            tally.bytes += file_bytes;
+        });
+    })?;
+    line.head = Some(Head { seq, digest, end });
+    line.gap = None;
+    Ok(Stored { seq, start, end, bytes: file_bytes, root, place })
+}
+
+/// Removes a file that holds nothing, and forgets that it was opened.
+pub(super) fn discard(
+    core: &Core,
+    camera: &CameraId,
+    file: &std::path::Path,
+) -> Result<(), StoreError> {
+    let shown = file.display();
+    core.step(Step::Unlink, format_args!("removing {shown}"), || match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })?;
+    if let Some(folder) = file.parent().filter(|folder| folder.is_dir()) {
+        core.step(Step::SyncFolder, format_args!("syncing the folder of {shown}"), || {
+            durable::sync_folder(folder)
+        })?;
+    }
+    let mut batch = Batch::default();
+    batch.delete(Family::Opened, of_camera(camera));
+    core.write(&batch)
+}
