@@ -131,8 +131,7 @@ impl Sealer {
             samples: plain.samples,
             flags: if plain.key { FLAG_KEY } else { 0 },
         };
-        let commit =
-            fragment::plain_commit(&self.segment.salt(index), Digest::of(plain.bytes));
+        let commit = fragment::plain_commit(&self.segment.salt(index), Digest::of(plain.bytes));
         let mut bytes = Vec::with_capacity(plain.bytes.len() + custody::sealing::TAG_BYTES);
         bytes.extend_from_slice(plain.bytes);
         self.segment.seal(index, &mut bytes);

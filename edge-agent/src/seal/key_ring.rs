@@ -179,7 +179,8 @@ impl KeyRing {
         let mut hours = BTreeSet::new();
         for entry in listing {
             let name = entry.map_err(disc("reading", &self.folder))?.file_name();
-            let hour = name.to_str().and_then(|n| n.strip_suffix(".key")?.parse().ok());
+            let hour: Option<u64> =
+                name.to_str().and_then(|n| n.strip_suffix(".key")?.parse().ok());
             hours.extend(hour);
         }
         Ok(hours)

@@ -267,12 +267,7 @@ fn compare_counts(core: &Core, seen: &mut Checked, told: &Told) -> Result<(), St
 }
 
 /// Looks at every stored segment's file. Gives the files that may be there.
-fn look_at_files(
-    core: &Core,
-    seen: &mut Checked,
-    told: &Told,
-    depth: Depth,
-) -> BTreeSet<PathBuf> {
+fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> BTreeSet<PathBuf> {
     let mut expected = BTreeSet::new();
     for (camera, seq) in told.links.keys() {
         let Some(row) = row_of(core, camera, *seq) else { continue };

@@ -136,9 +136,8 @@ impl Core {
         self.alive()?;
         let mut made = None;
         let taken = self.disc.take(step, &mut || act().map(|value| made = Some(value)));
-        let taken = taken.and_then(|()| {
-            made.ok_or_else(|| io::Error::other("the disc did not take the step"))
-        });
+        let taken = taken
+            .and_then(|()| made.ok_or_else(|| io::Error::other("the disc did not take the step")));
         taken.map_err(|source| {
             let error = step.error(what.to_string(), source);
             if error.is_fatal() {

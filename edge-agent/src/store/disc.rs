@@ -37,10 +37,7 @@ pub enum Step {
 impl Step {
     /// Whether the process must end when the step fails: nobody knows what the disc then holds.
     fn is_fatal(self) -> bool {
-        matches!(
-            self,
-            Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex
-        )
+        matches!(self, Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex)
     }
 
     /// What the failure of this step is to the caller.

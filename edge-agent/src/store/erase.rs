@@ -223,4 +223,4 @@ pub struct Space {
 }
 
 /// The most condemned files that one step of a sweep removes.
-pub const UNLINK_STEP: usize = limits::ERASE_STEP_SEGMENTS;
+pub(super) const UNLINK_STEP: usize = limits::ERASE_STEP_SEGMENTS;

@@ -117,8 +117,7 @@ pub(super) fn release(core: &Core, id: &HoldId) -> Result<(), StoreError> {
             durable::create_folder(&folder(core))?;
             durable::remove(&path)
         })?;
-        let release =
-            Release { hold: id.clone(), camera: camera.clone(), at: core.clock.now() };
+        let release = Release { hold: id.clone(), camera: camera.clone(), at: core.clock.now() };
         let envelope = core.identity.sign(&Record::Other(Statement::Release(release)));
         core.log(&[&envelope], |_, batch| batch.delete(Family::Holds, hold::key(id, &camera)))?;
         holds.remove(&(id.clone(), camera));

@@ -21,20 +21,21 @@ pub(super) struct Index {
     db: DB,
 }
 
-/// Changes that are made together or not at all.
+/// Changes that are made together or not at all, in the order given: a later one of the same key
+/// holds.
 #[derive(Default)]
-pub(super) struct Batch {
-    puts: Vec<(Family, Vec<u8>, Vec<u8>)>,
-    deletes: Vec<(Family, Vec<u8>)>,
-}
+pub(super) struct Batch(Vec<Change>);
+
+/// A family, a key, and its new value; none: it goes.
+type Change = (Family, Vec<u8>, Option<Vec<u8>>);
 
 impl Batch {
     pub(super) fn put(&mut self, family: Family, key: Vec<u8>, value: impl Into<Vec<u8>>) {
-        self.puts.push((family, key, value.into()));
+        self.0.push((family, key, Some(value.into())));
     }
 
     pub(super) fn delete(&mut self, family: Family, key: Vec<u8>) {
-        self.deletes.push((family, key));
+        self.0.push((family, key, None));
     }
 }
 
@@ -82,11 +83,11 @@ impl Index {
     /// Writes to the index's own log; not yet synced.
     pub(super) fn write(&self, batch: &Batch) -> io::Result<()> {
         let mut out = WriteBatch::default();
-        for (family, key) in &batch.deletes {
-            out.delete_cf(&self.family(*family), key);
-        }
-        for (family, key, value) in &batch.puts {
-            out.put_cf(&self.family(*family), key, value);
+        for (family, key, value) in &batch.0 {
+            match value {
+                Some(value) => out.put_cf(&self.family(*family), key, value),
+                None => out.delete_cf(&self.family(*family), key),
+            }
         }
         self.db.write(out).map_err(io::Error::other)
     }

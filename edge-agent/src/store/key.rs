@@ -17,23 +17,23 @@
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
 //! end with a zero byte. Values begin with the version of their layout.
 
-pub mod condemned;
-pub mod entry;
-pub mod expiry;
-pub mod fact;
-pub mod head;
-pub mod hold;
-pub mod link;
-pub mod moment;
-pub mod opened;
-pub mod signer;
-pub mod tally;
+pub(crate) mod condemned;
+pub(crate) mod entry;
+pub(crate) mod expiry;
+pub(crate) mod fact;
+pub(crate) mod head;
+pub(crate) mod hold;
+pub(crate) mod link;
+pub(crate) mod moment;
+pub(crate) mod opened;
+pub(crate) mod signer;
+pub(crate) mod tally;
 
 use custody::{CameraId, Digest, Seq, SiteId, WallTime};
 
 /// A column family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// [`link`].
     Links,
     /// [`moment`].
@@ -60,7 +60,7 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Links,
         Self::Moments,
         Self::Expiry,
@@ -76,7 +76,7 @@ impl Family {
 
     /// Its name in RocksDB. Never changes.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Links => "links",
             Self::Moments => "moments",
@@ -194,13 +194,13 @@ impl Reader<'_> {
 
 /// What every key of `camera` begins with.
 #[must_use]
-pub fn of_camera(camera: &CameraId) -> Vec<u8> {
+pub(crate) fn of_camera(camera: &CameraId) -> Vec<u8> {
     Writer::default().camera(camera).done()
 }
 
 /// The first key after all that begin with `prefix`; keys here never consist of `0xff` alone.
 #[must_use]
-pub fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {

@@ -235,9 +235,8 @@ impl OpenFile {
         let sealed = self.sealer.seal(plain);
         self.write(Step::WriteFragment, sealed.block())?;
         let shown = self.path.display();
-        self.core.step(Step::SyncFile, format_args!("syncing {shown}"), || {
-            self.file.sync_data()
-        })?;
+        self.core
+            .step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_data())?;
         self.leaves.push(sealed.leaf());
         self.samples = self.samples.saturating_add(sealed.info().samples);
         self.plain_bytes += length;
@@ -284,9 +283,8 @@ impl OpenFile {
     /// Appends, or leaves the file as it was.
     fn write(&mut self, step: Step, block: &[u8]) -> Result<(), StoreError> {
         let (file, shown) = (&mut self.file, self.path.display());
-        let wrote = self.core.step(step, format_args!("writing to {shown}"), || {
-            file.write_all(block)
-        });
+        let wrote =
+            self.core.step(step, format_args!("writing to {shown}"), || file.write_all(block));
         if let Err(error) = wrote {
             let cut = self.core.step(Step::Truncate, format_args!("cutting {shown}"), || {
                 self.file.set_len(self.file_bytes)

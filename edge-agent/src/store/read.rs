@@ -42,9 +42,10 @@ fn broken_row(family: Family) -> StoreError {
 }
 
 pub(super) fn row(core: &Core, camera: &CameraId, seq: Seq) -> Result<LinkRow, StoreError> {
-    let value = core.index.get(Family::Links, &link::key(camera, seq))?.ok_or_else(|| {
-        StoreError::refused(format!("{camera} has no record {seq}"))
-    })?;
+    let value = core
+        .index
+        .get(Family::Links, &link::key(camera, seq))?
+        .ok_or_else(|| StoreError::refused(format!("{camera} has no record {seq}")))?;
     LinkRow::decode(&value).ok_or_else(|| broken_row(Family::Links))
 }
 
@@ -57,10 +58,12 @@ pub(super) fn stored(
     let row = row(core, camera, seq)?;
     match row.what {
         Linked::Stored(file) => Ok((row, file)),
-        Linked::Gap => {
-            Err(StoreError::refused(format!("record {seq} of {camera} is a gap: it has no footage")))
+        Linked::Gap => Err(StoreError::refused(format!(
+            "record {seq} of {camera} is a gap: it has no footage"
+        ))),
+        Linked::Erased(_) => {
+            Err(StoreError::refused(format!("segment {seq} of {camera} is erased")))
         }
-        Linked::Erased(_) => Err(StoreError::refused(format!("segment {seq} of {camera} is erased"))),
     }
 }
 
@@ -108,8 +111,8 @@ pub(super) fn touching(
     let (lower, upper) = (link::key(camera, low), link::key(camera, high.next()));
     let rows = core.index.rows(Family::Links, lower, Some(upper)).map(|found| {
         let (key, value) = found?;
-        let (_, seq) = link::decode_key(camera.site(), &key)
-            .ok_or_else(|| broken_row(Family::Links))?;
+        let (_, seq) =
+            link::decode_key(camera.site(), &key).ok_or_else(|| broken_row(Family::Links))?;
         let row = LinkRow::decode(&value).ok_or_else(|| broken_row(Family::Links))?;
         Ok((seq, row))
     });
@@ -228,12 +231,8 @@ pub(super) fn release_keys(
             "segment {seq} of {camera} is under no hold of {case}; place a hold first"
         )));
     }
-    let transfer = Transfer {
-        case: case.clone(),
-        camera: camera.clone(),
-        segments,
-        at: core.clock.now(),
-    };
+    let transfer =
+        Transfer { case: case.clone(), camera: camera.clone(), segments, at: core.clock.now() };
     let envelope = core.identity.sign(&Record::Other(Statement::Transfer(transfer)));
     core.log(&[&envelope], |_, _| {})?;
     Ok((keys, envelope))
@@ -324,9 +323,8 @@ fn edge(
             .ok_or_else(|| broken_row(Family::Moments))?;
         row(core, camera, seq)
     };
-    let stored = |row: &Result<LinkRow, StoreError>| {
-        row.as_ref().map_or(true, |row| row.stored().is_some())
-    };
+    let stored =
+        |row: &Result<LinkRow, StoreError>| row.as_ref().map_or(true, |row| row.stored().is_some());
     let found = match which {
         Edge::Oldest => core.index.rows(Family::Moments, lower, upper).map(look).find(stored),
         Edge::Newest => core.index.rows_back(Family::Moments, lower, upper).map(look).find(stored),

@@ -6,8 +6,8 @@
 //! records, oldest end first, and holds come back from the folder `holds/`. The controller's copy of
 //! the log is whole, and shows where the rebuilt one departs from it.
 
-use std::collections::{BTreeMap, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -154,9 +154,8 @@ fn link_found(
         Rule::Continues => (manifest.seq, manifest.prev) == (due, prev),
         Rule::Later => manifest.seq >= due,
     };
-    let here = manifest.camera == *camera
-        && manifest.seq == seq
-        && manifest.seal.epoch == found.epoch;
+    let here =
+        manifest.camera == *camera && manifest.seq == seq && manifest.seal.epoch == found.epoch;
     if !fits || !here {
         return Ok(false);
     }
@@ -205,9 +204,11 @@ fn skim(file: &Path) -> io::Result<Option<Found>> {
                 open.read_exact(&mut payload)?;
                 if kind == b'M' {
                     let whole = at == bytes;
-                    return Ok(epoch
-                        .filter(|_| whole)
-                        .map(|epoch| Found { bytes, epoch, envelope: payload }));
+                    return Ok(epoch.filter(|_| whole).map(|epoch| Found {
+                        bytes,
+                        epoch,
+                        envelope: payload,
+                    }));
                 }
                 let header: Option<custody::sealed::Header> = serde_json::from_slice(&payload).ok();
                 epoch = header.map(|header| header.epoch);

@@ -94,8 +94,8 @@ pub(super) fn open(
     holds::match_files(&core)?;
     recovery.erased_leftovers = erase::unlink_condemned(&core, usize::MAX)?;
     settle_all(&core, &mut recovery)?;
-    recovery.orderly = core.index.get(Family::Facts, fact::STOPPED)?.is_some()
-        || (first && !recovery.rebuilt);
+    recovery.orderly =
+        core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !recovery.rebuilt);
     say_started(&core, cameras, recovery.orderly)?;
     Ok((Arc::new(core), recovery))
 }
@@ -107,10 +107,8 @@ fn open_index(
     found: &volume::Found,
 ) -> Result<(Index, Verdict), StoreError> {
     let folder = state_dir.join("index");
-    let fault = |source| StoreError::DiscFault {
-        what: format!("preparing {}", folder.display()),
-        source,
-    };
+    let fault =
+        |source| StoreError::DiscFault { what: format!("preparing {}", folder.display()), source };
     durable::create_folder(&folder).map_err(fault)?;
     let index = Index::open(&folder)?;
     let said = index.get(Family::Facts, fact::VOLUME)?;

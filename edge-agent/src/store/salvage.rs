@@ -7,7 +7,9 @@ use std::path::Path;
 
 use custody::dsse::Envelope;
 use custody::record::Record;
-use custody::sealed::{self, BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES, INIT_INDEX, Kind, MAGIC, SealedSegment};
+use custody::sealed::{
+    self, BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES, INIT_INDEX, Kind, MAGIC, SealedSegment,
+};
 use custody::sealing::SegmentSealer;
 use custody::{CameraId, Digest, PublicKey, chain, manifest, tree};
 
@@ -73,9 +75,8 @@ fn salvage(
         }
     };
     if let Some((envelope, manifest, length)) = complete(core, camera, line, &bytes) {
-        let segment = SealedSegment::read(&bytes[..length]).map_err(|source| {
-            StoreError::Damaged { what: file.display().to_string(), source }
-        })?;
+        let segment = SealedSegment::read(&bytes[..length])
+            .map_err(|source| StoreError::Damaged { what: file.display().to_string(), source })?;
         let leaves = segment.leaves();
         let closing = as_closed(camera, row, &manifest, &leaves);
         sync(core, &file)?;
@@ -146,8 +147,7 @@ fn whole_prefix(bytes: &[u8]) -> usize {
         return 0;
     }
     let mut at = MAGIC.len();
-    while let Some(([kind, a, b, c, d], rest)) =
-        bytes[at..].split_first_chunk::<BLOCK_HEAD_BYTES>()
+    while let Some(([kind, a, b, c, d], rest)) = bytes[at..].split_first_chunk::<BLOCK_HEAD_BYTES>()
     {
         let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
         if !b"HIFM".contains(kind) || len > BLOCK_BYTES_MAX || rest.len() < len {

@@ -80,7 +80,8 @@ pub(super) fn look(state_dir: &Path) -> Result<Found, StoreError> {
             source,
         })?;
     let (a, b) = (state_dir.join("volume.json"), segments.join("volume.json"));
-    let found = Found { state: (a.clone(), read(&a)?), segments: (b.clone(), read(&b)?), has_footage };
+    let found =
+        Found { state: (a.clone(), read(&a)?), segments: (b.clone(), read(&b)?), has_footage };
     Ok(found)
 }
 
@@ -180,7 +181,12 @@ mod tests {
         Some(VolumeFile { volume: name.into(), site: "east".parse().unwrap() })
     }
 
-    fn judge(state: Option<&str>, segments: Option<&str>, index: Option<&str>, footage: bool) -> Result<Verdict, String> {
+    fn judge(
+        state: Option<&str>,
+        segments: Option<&str>,
+        index: Option<&str>,
+        footage: bool,
+    ) -> Result<Verdict, String> {
         let found = Found {
             state: ("s/volume.json".into(), state.and_then(volume_file)),
             segments: ("s/segments/volume.json".into(), segments.and_then(volume_file)),

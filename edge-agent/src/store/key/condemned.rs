@@ -11,7 +11,7 @@ use super::{Reader, Writer, link};
 
 /// One condemned file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CondemnedRow {
+pub(crate) struct CondemnedRow {
     /// Whose footage it was.
     pub camera: CameraId,
     /// Its place in the chain.
@@ -23,19 +23,19 @@ pub struct CondemnedRow {
 impl CondemnedRow {
     /// The key.
     #[must_use]
-    pub fn key(&self) -> Vec<u8> {
+    pub(crate) fn key(&self) -> Vec<u8> {
         link::key(&self.camera, self.seq)
     }
 
     /// The value.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         Writer::default().u8(1).u64(self.epoch).done()
     }
 
     /// Reads a row.
     #[must_use]
-    pub fn decode(site: &SiteId, key: &[u8], value: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(site: &SiteId, key: &[u8], value: &[u8]) -> Option<Self> {
         let (camera, seq) = link::decode_key(site, key)?;
         let mut r = Reader(value);
         r.version(1)?;

@@ -4,13 +4,13 @@ use super::{Reader, Writer};
 
 /// The key.
 #[must_use]
-pub fn key(place: u64) -> Vec<u8> {
+pub(crate) fn key(place: u64) -> Vec<u8> {
     Writer::default().u64(place).done()
 }
 
 /// Reads a key.
 #[must_use]
-pub fn decode_key(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn decode_key(bytes: &[u8]) -> Option<u64> {
     let mut r = Reader(bytes);
     let place = r.u64()?;
     r.end()?;

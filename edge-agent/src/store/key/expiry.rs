@@ -32,20 +32,20 @@ pub struct SegmentRow {
 impl SegmentRow {
     /// The key.
     #[must_use]
-    pub fn key(&self) -> Vec<u8> {
+    pub(crate) fn key(&self) -> Vec<u8> {
         Writer::default().time(self.end).camera(&self.camera).u64(self.seq.0).done()
     }
 
     /// The value.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let out = Writer::default().u8(1).time(self.start).u64(self.bytes);
         out.digest(self.root).u64(self.epoch).done()
     }
 
     /// Reads what [`Self::key`] and [`Self::encode`] wrote.
     #[must_use]
-    pub fn decode(site: &SiteId, key: &[u8], value: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(site: &SiteId, key: &[u8], value: &[u8]) -> Option<Self> {
         let (mut k, mut v) = (Reader(key), Reader(value));
         let (end, camera, seq) = (k.time()?, k.camera(site)?, k.seq()?);
         v.version(1)?;
@@ -65,14 +65,14 @@ impl SegmentRow {
 
     /// How records name it.
     #[must_use]
-    pub fn reference(&self) -> SegmentRef {
+    pub(crate) fn reference(&self) -> SegmentRef {
         SegmentRef { seq: self.seq, root: self.root, start: self.start, end: self.end }
     }
 }
 
 /// The first key of segments that end after `time`.
 #[must_use]
-pub fn after(time: WallTime) -> Vec<u8> {
+pub(crate) fn after(time: WallTime) -> Vec<u8> {
     Writer::default().time(time.plus_micros(1)).done()
 }
 

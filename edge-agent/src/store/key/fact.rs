@@ -1,16 +1,16 @@
 //! Family `facts`: single facts about the store. Key: a name. Value: text or a `u64`.
 
 /// The volume's identity, 32 hexadecimal digits; the same stands in `volume.json`.
-pub const VOLUME: &[u8] = b"volume";
+pub(crate) const VOLUME: &[u8] = b"volume";
 /// When the agent last stopped in order, as RFC 3339; taken away at the next start.
-pub const STOPPED: &[u8] = b"stopped";
+pub(crate) const STOPPED: &[u8] = b"stopped";
 /// How many log entries were rebuilt from segment files after the index was lost, as `u64`: among
 /// those the gaps between segments are missing.
-pub const REBUILT: &[u8] = b"rebuilt";
+pub(crate) const REBUILT: &[u8] = b"rebuilt";
 
 /// Reads a number.
 #[must_use]
-pub fn number(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 

@@ -11,13 +11,13 @@ use super::{Reader, Writer};
 
 /// The value.
 #[must_use]
-pub fn encode(head: &Head) -> Vec<u8> {
+pub(crate) fn encode(head: &Head) -> Vec<u8> {
     Writer::default().u8(1).u64(head.seq.0).digest(head.digest).time(head.end).done()
 }
 
 /// Reads a value.
 #[must_use]
-pub fn decode(bytes: &[u8]) -> Option<Head> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Head> {
     let mut r = Reader(bytes);
     r.version(1)?;
     let head = Head { seq: r.seq()?, digest: r.digest()?, end: r.time()? };

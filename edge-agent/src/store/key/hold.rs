@@ -9,19 +9,19 @@ use super::Writer;
 
 /// The key.
 #[must_use]
-pub fn key(hold: &HoldId, camera: &CameraId) -> Vec<u8> {
+pub(crate) fn key(hold: &HoldId, camera: &CameraId) -> Vec<u8> {
     Writer::default().text(hold.as_str()).camera(camera).done()
 }
 
 /// The value.
 #[must_use]
-pub fn encode(hold: &Hold) -> Vec<u8> {
+pub(crate) fn encode(hold: &Hold) -> Vec<u8> {
     serde_json::to_vec(hold).expect("names and times always have a JSON form")
 }
 
 /// Reads a value.
 #[must_use]
-pub fn decode(bytes: &[u8]) -> Option<Hold> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Hold> {
     serde_json::from_slice(bytes).ok()
 }
 

@@ -13,7 +13,7 @@ use super::{Reader, Writer};
 
 /// One link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkRow {
+pub(crate) struct LinkRow {
     /// From.
     pub start: WallTime,
     /// To.
@@ -28,7 +28,7 @@ pub struct LinkRow {
 
 /// What a link is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Linked {
+pub(crate) enum Linked {
     /// No footage.
     Gap,
     /// Footage in a file.
@@ -39,7 +39,7 @@ pub enum Linked {
 
 /// What the index knows of a segment's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileFacts {
+pub(crate) struct FileFacts {
     /// The file's length.
     pub bytes: u64,
     /// The fragment tree's root.
@@ -51,7 +51,7 @@ pub struct FileFacts {
 impl LinkRow {
     /// The file, unless this is a gap or erased.
     #[must_use]
-    pub fn stored(&self) -> Option<FileFacts> {
+    pub(crate) fn stored(&self) -> Option<FileFacts> {
         match self.what {
             Linked::Stored(file) => Some(file),
             Linked::Gap | Linked::Erased(_) => None,
@@ -60,13 +60,13 @@ impl LinkRow {
 
     /// The chain's head if this is its last link.
     #[must_use]
-    pub fn head(&self, seq: Seq) -> Head {
+    pub(crate) fn head(&self, seq: Seq) -> Head {
         Head { seq, digest: self.digest, end: self.end }
     }
 
     /// The value.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, file) = match &self.what {
             Linked::Gap => (0, None),
             Linked::Stored(file) => (1, Some(file)),
@@ -82,13 +82,12 @@ impl LinkRow {
 
     /// Reads what [`Self::encode`] wrote.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader(bytes);
         r.version(1)?;
         let kind = r.u8()?;
         let (start, end, place, digest) = (r.time()?, r.time()?, r.u64()?, r.digest()?);
-        let mut file =
-            || Some(FileFacts { bytes: r.u64()?, root: r.digest()?, epoch: r.u64()? });
+        let mut file = || Some(FileFacts { bytes: r.u64()?, root: r.digest()?, epoch: r.u64()? });
         let what = match kind {
             0 => Linked::Gap,
             1 => Linked::Stored(file()?),
@@ -102,13 +101,13 @@ impl LinkRow {
 
 /// The key.
 #[must_use]
-pub fn key(camera: &CameraId, seq: Seq) -> Vec<u8> {
+pub(crate) fn key(camera: &CameraId, seq: Seq) -> Vec<u8> {
     Writer::default().camera(camera).u64(seq.0).done()
 }
 
 /// Reads a key.
 #[must_use]
-pub fn decode_key(site: &SiteId, bytes: &[u8]) -> Option<(CameraId, Seq)> {
+pub(crate) fn decode_key(site: &SiteId, bytes: &[u8]) -> Option<(CameraId, Seq)> {
     let mut r = Reader(bytes);
     let read = (r.camera(site)?, r.seq()?);
     r.end()?;

@@ -14,7 +14,7 @@ use super::{Reader, Writer};
 
 /// Which of the two orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Segments by their starts.
     SegmentStart,
     /// Gaps by their ends.
@@ -32,19 +32,19 @@ impl Order {
 
 /// What every key of this camera and order begins with.
 #[must_use]
-pub fn prefix(camera: &CameraId, order: Order) -> Vec<u8> {
+pub(crate) fn prefix(camera: &CameraId, order: Order) -> Vec<u8> {
     Writer::default().camera(camera).u8(order.byte()).done()
 }
 
 /// The key of one link.
 #[must_use]
-pub fn key(camera: &CameraId, order: Order, time: WallTime, seq: Seq) -> Vec<u8> {
+pub(crate) fn key(camera: &CameraId, order: Order, time: WallTime, seq: Seq) -> Vec<u8> {
     Writer::default().camera(camera).u8(order.byte()).time(time).u64(seq.0).done()
 }
 
 /// The time and place that a key beginning with [`prefix`] names.
 #[must_use]
-pub fn decode_key(camera: &CameraId, order: Order, bytes: &[u8]) -> Option<(WallTime, Seq)> {
+pub(crate) fn decode_key(camera: &CameraId, order: Order, bytes: &[u8]) -> Option<(WallTime, Seq)> {
     let mut r = Reader(bytes.strip_prefix(prefix(camera, order).as_slice())?);
     let read = (r.time()?, r.seq()?);
     r.end()?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A segment being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OpenedRow {
+pub(crate) struct OpenedRow {
     /// Its place in the chain.
     pub seq: Seq,
     /// The hour under whose key it is sealed.
@@ -29,13 +29,13 @@ pub struct OpenedRow {
 impl OpenedRow {
     /// The value.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers always have a JSON form")
     }
 
     /// Reads a value.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 }
@@ -58,7 +58,7 @@ mod tests {
                 parameters_sha256: Digest::of(b"avcC"),
                 byte_exact: true,
             },
-            mask: Mask::NotRequired,
+            mask: Mask::NotRequired { approved_by: "d.mensah".into() },
             discontinuity: Some("clock-step".into()),
         };
         assert_eq!(OpenedRow::decode(&row.encode()), Some(row));

@@ -5,19 +5,19 @@ use custody::{KeyId, PublicKey};
 
 /// The key.
 #[must_use]
-pub fn key(id: &KeyId) -> Vec<u8> {
+pub(crate) fn key(id: &KeyId) -> Vec<u8> {
     id.0.as_bytes().to_vec()
 }
 
 /// The value.
 #[must_use]
-pub fn encode(key: &PublicKey) -> Vec<u8> {
+pub(crate) fn encode(key: &PublicKey) -> Vec<u8> {
     key.to_bytes().to_vec()
 }
 
 /// Reads a value.
 #[must_use]
-pub fn decode(bytes: &[u8]) -> Option<PublicKey> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<PublicKey> {
     PublicKey::from_bytes(bytes).ok()
 }
 

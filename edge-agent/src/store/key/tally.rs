@@ -11,7 +11,7 @@ use super::{Reader, Writer};
 
 /// Segments and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// How many segments.
     pub segments: u64,
     /// How many bytes of files.
@@ -21,13 +21,13 @@ pub struct Tally {
 impl Tally {
     /// The value.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         Writer::default().u8(1).u64(self.segments).u64(self.bytes).done()
     }
 
     /// Reads a value.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader(bytes);
         r.version(1)?;
         let tally = Self { segments: r.u64()?, bytes: r.u64()? };
@@ -38,13 +38,13 @@ impl Tally {
 
 /// The key.
 #[must_use]
-pub fn key(camera: &CameraId, epoch: u64) -> Vec<u8> {
+pub(crate) fn key(camera: &CameraId, epoch: u64) -> Vec<u8> {
     Writer::default().camera(camera).u64(epoch).done()
 }
 
 /// Reads a key.
 #[must_use]
-pub fn decode_key(site: &SiteId, bytes: &[u8]) -> Option<(CameraId, u64)> {
+pub(crate) fn decode_key(site: &SiteId, bytes: &[u8]) -> Option<(CameraId, u64)> {
     let mut r = Reader(bytes);
     let read = (r.camera(site)?, r.u64()?);
     r.end()?;

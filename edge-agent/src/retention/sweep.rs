@@ -1,0 +1,225 @@
+//! Has the store erase what the plan says, in steps that may each be repeated. Takes no input but
+//! the store and the clock: the path after a crash is the daily path.
+//!
+//! A wall clock that jumps forward would make everything due at once. So a sweep compares the wall
+//! clock with the monotonic one: when the wall has gone ahead by more than five minutes, nothing is
+//! erased for its age until the clock has stood by its new time for a day, or has come back. What
+//! is due then stays up to a day too long, which is an alarm; what was erased for a wrong clock
+//! could not be brought back.
+
+use custody::record::EraseReason;
+use custody::{CameraId, WallTime};
+use host::{Clock, Tasks};
+
+use super::plan::{self, Rules};
+use crate::limits;
+use crate::seal::key_ring::epoch_of;
+use crate::store::{Store, StoreError};
+
+/// What one sweep did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Segments whose time was over.
+    pub retired: usize,
+    /// Segments erased early because the disc was full: an alarm.
+    pub early: Vec<(CameraId, usize)>,
+    /// Files removed.
+    pub unlinked: usize,
+    /// Hours whose keys were destroyed.
+    pub hours: Vec<u64>,
+    /// Where unheld footage ends that was erased more than ten minutes too late: an alarm.
+    pub late: Option<WallTime>,
+    /// The wall clock jumped ahead: nothing is erased for its age. An alarm.
+    pub clock_doubted: bool,
+    /// Less than the reserve is free and nothing unheld is left. An alarm.
+    pub disc_full_of_holds: bool,
+    /// There is more to do than one sweep does.
+    pub more: bool,
+}
+
+/// Sweeps one store again and again.
+pub struct Sweeper {
+    store: Store,
+    clock: Clock,
+    rules: Rules,
+    watch: ClockWatch,
+}
+
+impl Sweeper {
+    /// A sweeper of `store` by `rules`.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, rules: Rules) -> Self {
+        let watch = ClockWatch::new(clock.now(), clock.tick().0);
+        Self { store, clock, rules, watch }
+    }
+
+    /// Erases what is due, and what the disc needs. Blocks.
+    ///
+    /// # Errors
+    /// As the store says; `Fatal` ends the process, others are tried again at the next sweep.
+    pub fn sweep(&mut self) -> Result<Swept, StoreError> {
+        let free_bytes = self.store.space()?.free_bytes;
+        self.sweep_with(free_bytes)
+    }
+
+    /// As [`Self::sweep`], with so many bytes free.
+    ///
+    /// # Errors
+    /// As [`Self::sweep`].
+    pub fn sweep_with(&mut self, free_bytes: u64) -> Result<Swept, StoreError> {
+        let now = self.clock.now();
+        let trusted = self.watch.look(now, self.clock.tick().0);
+        let mut swept = Swept { clock_doubted: trusted < now, ..Swept::default() };
+        // Leftovers of a sweep that was cut off.
+        swept.unlinked += self.store.unlink_condemned()?;
+        self.erase(trusted, free_bytes, &mut swept)?;
+        let hours = self.store.key_hours()?;
+        for hour in plan::spent_hours(&hours, epoch_of(now)) {
+            if self.store.destroy_hour(hour)? {
+                swept.hours.push(hour);
+            }
+        }
+        Ok(swept)
+    }
+
+    fn erase(
+        &self,
+        now: WallTime,
+        mut free_bytes: u64,
+        swept: &mut Swept,
+    ) -> Result<(), StoreError> {
+        let holds = self.store.holds();
+        let mut cursor = None;
+        let mut budget = limits::SWEEP_SEGMENTS_MAX;
+        loop {
+            let short = free_bytes < self.rules.reserve_bytes;
+            let before = if short { WallTime(i64::MAX - 1) } else { self.rules.due(now) };
+            let limit = limits::ERASE_STEP_SEGMENTS;
+            let rows = self.store.expiring(before, cursor.as_ref(), limit)?;
+            let Some(last) = rows.last() else {
+                swept.disc_full_of_holds = short;
+                return Ok(());
+            };
+            if budget == 0 {
+                swept.more = true;
+                return Ok(());
+            }
+            let plan = plan::plan(&rows, &holds, now, self.rules, free_bytes);
+            for erasure in &plan.erase {
+                let gone =
+                    self.store.condemn(&erasure.camera, &erasure.segments, erasure.reason)?;
+                budget = budget.saturating_sub(gone.len());
+                match erasure.reason {
+                    EraseReason::Retention => swept.retired += gone.len(),
+                    EraseReason::DiscFull => {
+                        swept.early.push((erasure.camera.clone(), gone.len()));
+                    }
+                }
+            }
+            while self.store.unlink_condemned()? > 0 {}
+            swept.unlinked +=
+                plan.erase.iter().map(|erasure| erasure.segments.len()).sum::<usize>();
+            swept.late = swept.late.or(plan.late);
+            free_bytes = free_bytes.saturating_add(plan.frees_bytes);
+            cursor = Some(last.clone());
+        }
+    }
+
+    /// Sweeps every 20 s until shutdown. A fatal error ends the process: the next start recovers.
+    pub async fn run(mut self, tasks: Tasks) {
+        let pause = std::time::Duration::from_secs(limits::SWEEP_SECONDS);
+        loop {
+            tokio::select! {
+                () = tasks.stopping() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            let swept = tokio::task::spawn_blocking(move || {
+                let swept = self.sweep();
+                (self, swept)
+            });
+            let Ok((sweeper, swept)) = swept.await else {
+                tracing::error!("the sweep panicked; ending so that the service restarts");
+                std::process::abort();
+            };
+            self = sweeper;
+            match swept {
+                Ok(swept) => say(&swept),
+                Err(error) if error.is_fatal() => {
+                    tracing::error!(error = %chain(&error), "retention: the store failed");
+                    std::process::abort();
+                }
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "retention: will try again");
+                }
+            }
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn say(swept: &Swept) {
+    for (camera, segments) in &swept.early {
+        tracing::error!(%camera, segments, "disc full: footage erased before its time");
+    }
+    if let Some(end) = swept.late {
+        tracing::error!(%end, "footage was kept beyond its time");
+    }
+    if swept.clock_doubted {
+        tracing::error!(
+            "the clock jumped ahead: nothing is erased for its age until it is believed"
+        );
+    }
+    if swept.disc_full_of_holds {
+        tracing::error!("the disc is full and everything on it is held");
+    }
+    if swept.retired > 0 {
+        tracing::info!(segments = swept.retired, "footage erased: its time was over");
+    }
+}
+
+/// Sees the wall clock jump. Pure.
+#[derive(Debug, Clone)]
+struct ClockWatch {
+    /// The wall time and monotonic milliseconds that are believed.
+    believed: (WallTime, u64),
+    /// Monotonic milliseconds since when the wall has stood by another time.
+    doubted_since: Option<u64>,
+}
+
+impl ClockWatch {
+    /// A wall clock ahead of the monotonic one by this much has jumped.
+    const JUMP_US: i64 = 300_000_000;
+    /// A clock that stands by its new time this long is believed.
+    const BELIEVED_MS: u64 = 86_400_000;
+
+    fn new(wall: WallTime, tick_ms: u64) -> Self {
+        Self { believed: (wall, tick_ms), doubted_since: None }
+    }
+
+    /// The time by which footage may be judged old.
+    fn look(&mut self, wall: WallTime, tick_ms: u64) -> WallTime {
+        let passed_ms = tick_ms.saturating_sub(self.believed.1);
+        let passed_us = i64::try_from(passed_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+        let expected = self.believed.0.plus_micros(passed_us);
+        let since = *self.doubted_since.get_or_insert(tick_ms);
+        let ahead = wall.micros_since(expected) > Self::JUMP_US;
+        if ahead && tick_ms.saturating_sub(since) < Self::BELIEVED_MS {
+            return expected;
+        }
+        self.believed = (wall, tick_ms);
+        self.doubted_since = None;
+        wall
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Thirty-five days of a small site on a clock we own, and what a sweep does when things go wrong.
+
+use custody::record::{EraseReason, Record, Statement};
+use custody::{Seq, WallTime};
+
+use super::*;
+use crate::store::tests::{BEGIN, Site, records, sound};
+use crate::store::{Depth, PlaceHold};
+
+const DAY_US: i64 = 86_400_000_000;
+const RULES: Rules = Rules { retain_us: 31 * DAY_US, reserve_bytes: 1000 };
+const PLENTY: u64 = 1 << 40;
+
+fn hold(site: &Site, from: WallTime, to: WallTime) -> PlaceHold {
+    PlaceHold {
+        hold: "h1".parse().unwrap(),
+        case: "WH-2026-000001".parse().unwrap(),
+        camera: site.ext_01().clone(),
+        from,
+        to,
+    }
+}
+
+#[test]
+fn thirty_five_days_keep_what_is_held_and_nothing_else_beyond_thirty_one() {
+    let site = Site::new();
+    let (mut store, _) = site.start();
+    let mut sweeper = Sweeper::new(store.clone(), site.clock.clone(), RULES);
+    let held = hold(&site, BEGIN.plus_seconds(86_400), BEGIN.plus_seconds(86_400 + 7200));
+    store.place_hold(held).unwrap();
+    for hour in 0..35_u64 * 8 {
+        for camera in &site.cameras {
+            site.record(&store, camera, 1).unwrap();
+        }
+        site.clock.advance_ms(3 * 3_600_000 - 4000);
+        let swept = sweeper.sweep_with(PLENTY).unwrap();
+        assert_eq!((swept.early.len(), swept.clock_doubted), (0, false));
+        let now = site.clock.now();
+        let rows = store.expiring(WallTime(i64::MAX - 1), None, usize::MAX).unwrap();
+        let holds = store.holds();
+        let outlived = rows.iter().find(|row| {
+            row.end <= RULES.due(now)
+                && !holds.iter().any(|h| crate::store::reaches(h, &row.camera, row.start, row.end))
+        });
+        assert_eq!(outlived, None);
+        // A day's end: the oracle, and the agent starts again.
+        if hour % 40 == 39 {
+            assert_eq!(store.check(Depth::Sizes).unwrap().findings, []);
+            drop((store, sweeper));
+            (store, _) = site.start();
+            sweeper = Sweeper::new(store.clone(), site.clock.clone(), RULES);
+        }
+    }
+    sound(&store);
+    let mut erased = 0;
+    for record in records(&store) {
+        if let Record::Other(Statement::Erase(erase)) = record {
+            assert_eq!(erase.reason, EraseReason::Retention);
+            for segment in &erase.segments {
+                let age_us = erase.at.micros_since(segment.end);
+                assert!((RULES.retain_us..RULES.retain_us + 3 * 3_600_000_000).contains(&age_us));
+                erased += 1;
+            }
+        }
+    }
+    // Four days' worth of both cameras has gone, but for the one segment that is held.
+    assert_eq!(erased, 4 * 8 * 2 - 1);
+    let oldest = store.stats().unwrap().cameras[site.ext_01()].oldest.unwrap();
+    assert_eq!(oldest.micros_since(BEGIN) / DAY_US, 1);
+    // An hour that holds held footage keeps its key; hours without footage have none.
+    let hours = store.key_hours().unwrap();
+    assert!(hours.contains_key(&epoch_of(oldest)));
+    assert!(hours.iter().all(|(hour, n)| *n > 0 || hour.abs_diff(epoch_of(site.clock.now())) < 5));
+    store.release_hold(&"h1".parse().unwrap()).unwrap();
+    let swept = sweeper.sweep_with(PLENTY).unwrap();
+    assert_eq!((swept.retired, swept.hours), (1, vec![epoch_of(oldest)]));
+    assert!(swept.late.is_some(), "released footage of that age is said to be late");
+    sound(&store);
+}
+
+#[test]
+fn a_full_disc_takes_the_oldest_unheld_first_and_says_so() {
+    let site = Site::new();
+    let (store, _) = site.start();
+    let mut bytes = 0;
+    for _ in 0..4 {
+        bytes = site.record(&store, site.ext_01(), 1).unwrap().bytes;
+    }
+    store.place_hold(hold(&site, BEGIN, BEGIN.plus_seconds(1))).unwrap();
+    let rules = Rules { reserve_bytes: 2 * bytes, ..RULES };
+    let mut sweeper = Sweeper::new(store.clone(), site.clock.clone(), rules);
+    let swept = sweeper.sweep_with(1).unwrap();
+    assert_eq!(swept.early, [(site.ext_01().clone(), 2)]);
+    assert!(store.segment_path(site.ext_01(), Seq(0)).unwrap().exists());
+    assert!(store.segment_path(site.ext_01(), Seq(2)).is_err());
+    assert!(store.segment_path(site.ext_01(), Seq(3)).unwrap().exists());
+    sound(&store);
+    let swept = sweeper.sweep_with(0).unwrap();
+    assert!(swept.disc_full_of_holds);
+    assert_eq!(store.stats().unwrap().segments, 1);
+    sound(&store);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_erases_nothing_until_it_is_believed() {
+    let site = Site::new();
+    let (store, _) = site.start();
+    site.record(&store, site.ext_01(), 1).unwrap();
+    let mut sweeper = Sweeper::new(store.clone(), site.clock.clone(), RULES);
+    site.clock.step_wall(BEGIN.plus_seconds(40 * 86_400));
+    let swept = sweeper.sweep_with(PLENTY).unwrap();
+    assert!(swept.clock_doubted);
+    assert_eq!(store.stats().unwrap().segments, 1);
+    site.clock.step_wall(BEGIN.plus_seconds(10));
+    assert!(!sweeper.sweep_with(PLENTY).unwrap().clock_doubted);
+    site.clock.step_wall(BEGIN.plus_seconds(40 * 86_400));
+    assert!(sweeper.sweep_with(PLENTY).unwrap().clock_doubted);
+    site.clock.advance_ms(23 * 3_600_000);
+    assert!(sweeper.sweep_with(PLENTY).unwrap().clock_doubted);
+    site.clock.advance_ms(3_600_000);
+    let swept = sweeper.sweep_with(PLENTY).unwrap();
+    assert_eq!((swept.clock_doubted, swept.retired), (false, 1));
+    sound(&store);
+}

@@ -1,0 +1,230 @@
+//! Every durable step fails, before and after it took effect, and the agent starts again. What was
+//! acknowledged is there, and the oracle finds nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use custody::record::{EraseReason, GapReason};
+use custody::{CameraId, Seq, WallTime};
+
+use super::super::{Disc, PlaceHold, SegmentRow, Step, Store, StoreError};
+use super::{Site, sound, told};
+
+/// When the step that fails does so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Before,
+    After,
+}
+
+/// A disc that loses power at its `at`-th step: from then on nothing more happens.
+struct DyingDisc {
+    at: usize,
+    when: When,
+    taken: AtomicUsize,
+}
+
+impl Disc for DyingDisc {
+    fn take(&self, step: Step, act: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let number = self.taken.fetch_add(1, Ordering::SeqCst);
+        if number < self.at {
+            return act();
+        }
+        if number == self.at && self.when == When::After {
+            act()?;
+        }
+        Err(io::Error::other(format!("power went at step {number}, {step:?}")))
+    }
+}
+
+/// What was acknowledged before power went.
+#[derive(Default)]
+struct Promised {
+    stored: Vec<(CameraId, Seq)>,
+    /// Fragments of the segment being written.
+    appended: Option<(CameraId, Seq, usize)>,
+    held: bool,
+    released: bool,
+    erased: Vec<(CameraId, Seq)>,
+    log_size: u64,
+}
+
+fn hold(camera: &CameraId) -> PlaceHold {
+    PlaceHold {
+        hold: "h1".parse().unwrap(),
+        case: "WH-2026-000001".parse().unwrap(),
+        camera: camera.clone(),
+        from: super::BEGIN,
+        to: super::BEGIN.plus_seconds(3600),
+    }
+}
+
+/// A short day: record, miss, hold, erase, release keys, release.
+fn day(site: &Site, store: &Store, done: &mut Promised) -> Result<(), StoreError> {
+    record(site, store, site.ext_01(), done)?;
+    site.clock.advance_ms(7000);
+    store.gap(site.ext_01(), None, site.clock.now(), GapReason::StreamStalled, "")?;
+    record(site, store, site.ext_02(), done)?;
+    site.clock.advance_ms(4000);
+    record(site, store, site.ext_02(), done)?;
+    store.place_hold(hold(site.ext_01()))?;
+    done.held = true;
+    record(site, store, site.ext_01(), done)?;
+    done.log_size = store.log_size();
+    let rows = store.expiring(WallTime(i64::MAX - 1), None, 100)?;
+    for camera in &site.cameras {
+        let of: Vec<_> =
+            rows.iter().filter(|row| row.camera == *camera).map(SegmentRow::reference).collect();
+        let gone = store.condemn(camera, &of, EraseReason::DiscFull)?;
+        done.erased.extend(gone.into_iter().map(|s| (camera.clone(), s.seq)));
+    }
+    while store.unlink_condemned()? > 0 {}
+    let hold = hold(site.ext_01());
+    store.release_keys(&hold.case, site.ext_01(), &[done.stored[0].1])?;
+    done.log_size = store.log_size();
+    store.release_hold(&hold.hold)?;
+    done.released = true;
+    for hour in store.key_hours()?.into_keys() {
+        store.destroy_hour(hour)?;
+    }
+    done.log_size = store.log_size();
+    Ok(())
+}
+
+fn record(
+    site: &Site,
+    store: &Store,
+    camera: &CameraId,
+    done: &mut Promised,
+) -> Result<(), StoreError> {
+    let mut file = site.open(store, camera)?;
+    let seq = file.seq();
+    for appended in 1..=2 {
+        site.append(&mut file)?;
+        done.appended = Some((camera.clone(), seq, appended));
+    }
+    file.close(site.clock.now(), 0, None)?;
+    done.appended = None;
+    done.stored.push((camera.clone(), seq));
+    Ok(())
+}
+
+/// What was acknowledged before power went is so after the next start.
+fn kept(store: &Store, done: &Promised) {
+    assert!(store.log_size() >= done.log_size);
+    for (camera, seq) in &done.stored {
+        let gone = done.erased.contains(&(camera.clone(), *seq));
+        let there = store.segment_path(camera, *seq);
+        if gone {
+            assert!(matches!(there, Err(StoreError::Refused { .. })), "{camera} {seq} is erased");
+        } else if done.erased.is_empty() && camera.name() == "ext-01" {
+            store.segment_key(camera, *seq).unwrap_or_else(|e| panic!("{camera} {seq}: {e}"));
+        }
+    }
+    if let Some((camera, seq, fragments)) = &done.appended {
+        let file = std::fs::read(store.segment_path(camera, *seq).unwrap()).unwrap();
+        let sealed = custody::sealed::SealedSegment::read(&file).unwrap();
+        assert!(sealed.fragments.len() >= *fragments, "{camera} {seq} lost a fragment");
+    }
+    if done.held && !done.released {
+        // A release that was being made may have gone through; a hold may not vanish without one.
+        let released = super::records(store).iter().any(|record| {
+            matches!(record, custody::record::Record::Other(custody::record::Statement::Release(_)))
+        });
+        assert_eq!(store.holds().len(), usize::from(!released));
+    }
+    if done.released {
+        assert!(store.holds().is_empty());
+    }
+}
+
+/// Runs the day with power going at each step in turn. Gives how many steps there are.
+fn every_step(when: When) -> usize {
+    for at in 0.. {
+        let site = Site::new();
+        let disc = Arc::new(DyingDisc { at, when, taken: AtomicUsize::new(0) });
+        let mut done = Promised::default();
+        let ended = site
+            .start_on(Arc::clone(&disc) as Arc<dyn Disc>)
+            .and_then(|(store, _)| day(&site, &store, &mut done));
+        site.clock.advance_ms(60_000);
+        let (store, _) = site.start();
+        sound(&store);
+        kept(&store, &done);
+        for camera in &site.cameras {
+            site.record(&store, camera, 1).unwrap_or_else(|e| panic!("step {at}: {}", told(&e)));
+        }
+        sound(&store);
+        if ended.is_ok() {
+            assert!(disc.taken.load(Ordering::SeqCst) <= at);
+            return at;
+        }
+    }
+    unreachable!("the day ends");
+}
+
+#[test]
+fn power_may_go_before_any_step() {
+    assert!(every_step(When::Before) > 60);
+}
+
+#[test]
+fn power_may_go_after_any_step() {
+    assert!(every_step(When::After) > 60);
+}
+
+/// A disc on which one kind of step finds no space, so many times.
+struct FullDisc {
+    step: Step,
+    times: AtomicUsize,
+}
+
+impl Disc for FullDisc {
+    fn take(&self, step: Step, act: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let full = step == self.step
+            && self
+                .times
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1))
+                .is_ok();
+        if full { Err(io::Error::from_raw_os_error(28)) } else { act() }
+    }
+}
+
+#[test]
+fn a_full_disc_costs_the_fragment_and_a_gap_says_so() {
+    for step in [Step::WriteHead, Step::WriteFragment, Step::WriteManifest] {
+        let site = Site::new();
+        let disc = Arc::new(FullDisc { step, times: AtomicUsize::new(0) });
+        let (store, _) = site.start_on(Arc::clone(&disc) as Arc<dyn Disc>).unwrap();
+        let camera = site.ext_01();
+        site.record(&store, camera, 2).unwrap();
+        disc.times.store(1, Ordering::SeqCst);
+        let full = site.record(&store, camera, 2);
+        assert!(matches!(full, Err(StoreError::DiscFull { .. })), "{step:?}");
+        site.clock.advance_ms(1000);
+        store.gap(camera, None, site.clock.now(), GapReason::DiscFull, "").unwrap();
+        site.record(&store, camera, 2).unwrap();
+        sound(&store);
+        let chain = super::chain(&store, camera);
+        assert_eq!(chain.last(), Some(&"segment"), "{step:?}");
+        let expected = if step == Step::WriteManifest { "recovered" } else { "disc-full" };
+        assert!(chain.contains(&expected), "{step:?}: {chain:?}");
+    }
+}
+
+#[test]
+fn a_failed_sync_ends_everything_until_the_next_start() {
+    let site = Site::new();
+    let disc = Arc::new(FullDisc { step: Step::SyncFile, times: AtomicUsize::new(0) });
+    let (store, _) = site.start_on(Arc::clone(&disc) as Arc<dyn Disc>).unwrap();
+    site.record(&store, site.ext_02(), 1).unwrap();
+    disc.times.store(1, Ordering::SeqCst);
+    let failed = site.record(&store, site.ext_01(), 1).unwrap_err();
+    assert!(failed.is_fatal());
+    let other = site.record(&store, site.ext_02(), 1).unwrap_err();
+    assert!(other.is_fatal(), "no camera goes on: {other}");
+    drop(store);
+    let (store, _) = site.start();
+    sound(&store);
+}
