@@ -56,6 +56,7 @@ pub struct Checked {
 }
 
 impl Checked {
+    #[expect(clippy::needless_pass_by_value, reason = "a path's display, a text or an error")]
     fn note(&mut self, place: impl ToString, what: impl ToString) {
         self.findings.push(Finding { place: place.to_string(), what: what.to_string() });
     }

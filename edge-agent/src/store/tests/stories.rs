@@ -310,7 +310,7 @@ fn a_lost_index_is_built_again_from_the_footage_and_loses_no_hold() {
         site.clock.advance_ms(10_000);
     }
     let ask = hold(site.ext_01(), BEGIN, BEGIN.plus_seconds(5));
-    store.place_hold(ask.clone()).unwrap();
+    store.place_hold(ask).unwrap();
     let before = all_rows(&store);
     drop(store);
     fs::remove_dir_all(site.folder().join("index")).unwrap();
