@@ -285,10 +285,9 @@ fn the_check_names_a_flipped_byte_a_stranger_and_a_missing_file() {
     site.record(&store, site.ext_01(), 2).unwrap();
     site.record(&store, site.ext_02(), 2).unwrap();
     let path = store.segment_path(site.ext_01(), Seq(0)).unwrap();
-    let good = fs::read(&path).unwrap();
-    let fragment = SealedSegment::read(&good).unwrap().fragments[1].sealed[3];
-    let at = good.windows(1).rposition(|w| w[0] == fragment).unwrap();
-    let mut bad = good.clone();
+    let mut bad = fs::read(&path).unwrap();
+    let sealed = SealedSegment::read(&bad).unwrap().fragments[1].sealed.to_vec();
+    let at = bad.windows(sealed.len()).position(|w| w == sealed).unwrap();
     bad[at] ^= 1;
     fs::write(&path, bad).unwrap();
     fs::write(path.with_file_name("notes.txt"), "x").unwrap();
@@ -296,6 +295,7 @@ fn the_check_names_a_flipped_byte_a_stranger_and_a_missing_file() {
     let findings = store.check(Depth::Bytes).unwrap().findings;
     assert_eq!(findings.len(), 3, "{findings:?}");
     assert!(findings[0].place.ends_with("ext-01/2026-11-22/14/0000000000.whseg"));
+    assert_eq!(findings[0].what, "its fragments are not the signed ones");
     assert!(findings[1].place.ends_with("ext-02/2026-11-22/14/0000000000.whseg"));
     assert!(findings[2].place.ends_with("notes.txt"));
 }
