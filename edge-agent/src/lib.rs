@@ -15,6 +15,7 @@
 //! | [`retention`] | erases exactly what may be erased |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
+//! | [`run`] | puts the rooms together |
 
 pub mod camera;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod link;
 pub mod mask;
 pub mod record;
 pub mod retention;
+pub mod run;
 pub mod seal;
 pub mod segment;
 pub mod store;

@@ -1,1 +1,67 @@
-//! Room to be furnished.
+//! Talks to the controller: dials out by QUIC, enrols once, renews in time, reports, copies the
+//! site log, answers questions, sends what is pulled. Lives without the controller for weeks:
+//! nothing here is waited for by recording.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`credentials`] | the site's TLS key and certificate, on disc |
+//! | `link/dial.rs` | one connection after another, with back-off |
+//! | `link/enrol.rs` | token and signing request for the first certificate; renewal |
+//! | `link/session.rs` | what happens on one connection |
+//! | `link/serve.rs` | the gRPC service `Agent`, which the controller calls |
+//! | `link/upload.rs` | pulled files, each on its own stream, paced |
+//! | `link/report.rs` | what the site says of itself |
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use custody::SiteId;
+use host::{Clock, Tasks};
+
+use crate::config::Config;
+use crate::record::Recorder;
+use crate::seal::Identity;
+use crate::store::Store;
+
+pub mod credentials;
+mod dial;
+mod enrol;
+mod report;
+mod serve;
+mod session;
+mod upload;
+
+pub use dial::LinkError;
+
+/// What the link works with. Clones share it.
+#[derive(Clone)]
+pub struct Parts {
+    /// The site's settings.
+    pub config: Arc<Config>,
+    /// Signs the proof of enrolment.
+    pub identity: Arc<Identity>,
+    /// What is kept.
+    pub store: Store,
+    /// What is being recorded.
+    pub recorders: Arc<Vec<Recorder>>,
+    /// Time.
+    pub clock: Clock,
+    /// Where its tasks hang.
+    pub tasks: Tasks,
+}
+
+impl Parts {
+    fn site(&self) -> &SiteId {
+        &self.config.site
+    }
+
+    fn keys_folder(&self) -> PathBuf {
+        self.config.state_dir.join("keys")
+    }
+}
+
+/// Keeps the link up until the tasks are asked to stop.
+pub fn start(parts: Parts) {
+    let tasks = parts.tasks.clone();
+    tasks.spawn("link", dial::run(parts));
+}

@@ -1,1 +1,330 @@
-//! Room to be furnished.
+//! Drives one camera through the rooms: camera → mask → segment → store. Decides only what a gap is
+//! called; waits for nothing but its own camera and its own file.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`health`] | what is known of a camera now: state, rates, last frame (pure) |
+//! | `record/keeper.rs` | applies the cutter's outputs to the store, off the async threads |
+//!
+//! Two bounded queues lie on the way, each emptied by dropping whole frames up to the next key
+//! frame, which becomes a signed gap: camera → mask, and mask → recorder.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use custody::record::GapReason;
+use custody::{CameraId, WallTime};
+use host::{Clock, Tasks};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::camera::{self, Address, Event, Reason};
+use crate::config::{Camera, Masking, Recording};
+use crate::mask;
+use crate::segment::cut::{self, Cutter};
+use crate::store::Store;
+
+pub mod health;
+mod keeper;
+
+pub use health::{Health, Snapshot};
+use keeper::{Keeper, Outcome};
+
+/// A gap is signed at least this often, so that absence is provable while it lasts.
+const GAP_US_MAX: i64 = 60_000_000;
+/// How often a recorder looks at its clock when nothing comes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What every recorder of a site shares.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where footage is kept.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Where its tasks hang.
+    pub tasks: Tasks,
+    /// Told when the process must end: a failed sync, a mask thread that panicked.
+    pub fatal: mpsc::Sender<String>,
+}
+
+/// A camera being recorded.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    /// Its settings.
+    pub camera: Camera,
+    health: Arc<Mutex<Health>>,
+}
+
+impl Recorder {
+    /// What is known of the camera now.
+    #[must_use]
+    pub fn snapshot(&self, now: WallTime) -> Snapshot {
+        lock(&self.health).snapshot(now)
+    }
+}
+
+fn lock(health: &Mutex<Health>) -> MutexGuard<'_, Health> {
+    health.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts recording `camera`. Ends when `parts.tasks` is asked to stop, its segment closed.
+#[must_use]
+pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
+    let health = Arc::new(Mutex::new(Health::default()));
+    let recorder = Recorder { camera: camera.clone(), health: health.clone() };
+    let (events, received) = camera::outbox::queue();
+    // The camera stops first; then the queues run dry, the segment is closed, the task ends.
+    let stop = CancellationToken::new();
+    let address = match camera.address_with_credentials() {
+        Ok(address) => address,
+        Err(error) => {
+            tracing::error!(camera = %camera.id, %error, "credentials file cannot be used; trying without");
+            camera.address.clone()
+        }
+    };
+    let settings = session_settings(address, &recording);
+    let receiving = camera::run(settings, parts.clock.clone(), random, events, stop.clone());
+    parts.tasks.spawn("camera", receiving);
+    let tasks = parts.tasks.clone();
+    parts.tasks.spawn("camera stop", async move {
+        tasks.stopping().await;
+        stop.cancel();
+    });
+    let approver = match &camera.masking {
+        Masking::NotRequired(approval) => approval.approver().to_owned(),
+        Masking::Required(_) => String::new(),
+    };
+    let task = Task {
+        cutter: Cutter::new(&camera.id, cut::Settings { segment_s: recording.segment_s }),
+        keeper: Some(Keeper::new(parts.store.clone(), camera.id.clone(), approver)),
+        id: camera.id.clone(),
+        health,
+        parts: parts.clone(),
+        cause: Cause::starting(),
+        gap_signed: parts.clock.now(),
+    };
+    parts.tasks.spawn("recorder", task.run(received, camera.masking));
+    recorder
+}
+
+fn session_settings(address: Address, recording: &Recording) -> camera::Settings {
+    let mut settings = camera::Settings::new(address);
+    settings.limits.silence_ms_max = recording.stall_ms;
+    settings
+}
+
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    // Only spreads the pauses: without chance they are merely not spread.
+    let _spread = aws_lc_rs::rand::fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}
+
+/// What the next gap will be called.
+#[derive(Debug, Clone)]
+struct Cause {
+    reason: GapReason,
+    detail: String,
+}
+
+impl Cause {
+    fn starting() -> Self {
+        Self::of(GapReason::CameraUnreachable, "the first session has not begun")
+    }
+
+    fn of(reason: GapReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+fn gap_reason(reason: Reason) -> GapReason {
+    match reason {
+        Reason::Unreachable => GapReason::CameraUnreachable,
+        Reason::CredentialsRefused => GapReason::CredentialsRefused,
+        Reason::NotFound => GapReason::StreamNotFound,
+        Reason::CodecUnsupported => GapReason::CodecUnsupported,
+        Reason::Stalled => GapReason::StreamStalled,
+        Reason::Garbage => GapReason::StreamGarbage,
+        Reason::Ended => GapReason::StreamEnded,
+        Reason::NeverKeyFrame => GapReason::NoKeyFrame,
+    }
+}
+
+struct Task {
+    id: CameraId,
+    cutter: Cutter,
+    /// Away only while it works on a blocking thread.
+    keeper: Option<Keeper>,
+    health: Arc<Mutex<Health>>,
+    parts: Parts,
+    cause: Cause,
+    /// When footage or a gap was last signed.
+    gap_signed: WallTime,
+}
+
+impl Task {
+    async fn run(mut self, events: mpsc::Receiver<Event>, masking: Masking) {
+        let outputs = match self.mask(events, masking) {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                // Fail closed: nothing is recorded, and the gaps say so.
+                self.note(Cause::of(GapReason::MaskNotApplied, error));
+                mpsc::channel(1).1
+            }
+        };
+        self.drain(outputs).await;
+        let closing = self.cutter.handle_cut(cut::CloseReason::Finished);
+        self.keep(closing).await;
+    }
+
+    /// The frames that may be kept. A masked camera's events go through its mask's thread.
+    fn mask(
+        &self,
+        mut events: mpsc::Receiver<Event>,
+        masking: Masking,
+    ) -> Result<mpsc::Receiver<mask::Output>, String> {
+        let tasks = &self.parts.tasks;
+        match masking {
+            Masking::NotRequired(approval) => {
+                let (to, outputs) = mpsc::channel(1);
+                tasks.spawn("pass unmasked", async move {
+                    while let Some(event) = events.recv().await {
+                        if to.send(mask::pass_event(event, &approval)).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                Ok(outputs)
+            }
+            Masking::Required(policy) => {
+                let pipeline =
+                    mask::start(self.id.name(), policy).map_err(|error| error.to_string())?;
+                let mask::Pipeline { mut feeder, outputs, thread } = pipeline;
+                let (fatal, id) = (self.parts.fatal.clone(), self.id.clone());
+                tasks.spawn("mask feeder", async move {
+                    while let Some(event) = events.recv().await {
+                        if feeder.feed(event).await.is_err() {
+                            break;
+                        }
+                    }
+                    drop(feeder);
+                    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+                    if !matches!(ended, Ok(Ok(()))) {
+                        drop(fatal.send(format!("the mask of {id} panicked")).await);
+                    }
+                });
+                Ok(outputs)
+            }
+        }
+    }
+
+    async fn drain(&mut self, mut outputs: mpsc::Receiver<mask::Output>) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                output = outputs.recv(), if open => match output {
+                    Some(output) => self.take(output).await,
+                    None if self.parts.tasks.is_stopping() => return,
+                    // No mask: gaps are signed until the end.
+                    None => open = false,
+                },
+                _ = look.tick() => {
+                    if !open && self.parts.tasks.is_stopping() {
+                        return;
+                    }
+                    self.sign_gap_if_due().await;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, output: mask::Output) {
+        match &output {
+            mask::Output::Frame(frame) => lock(&self.health).handle_frame(frame),
+            mask::Output::Connected => {}
+            mask::Output::Jump { from, to } => {
+                let detail = format!("the camera's time went from {from} to {to}");
+                self.note(Cause::of(GapReason::TimestampJump, detail));
+            }
+            mask::Output::Overrun { frames } => {
+                let detail = format!("{frames} frames were dropped");
+                self.note(Cause::of(GapReason::RecorderOverrun, detail));
+            }
+            mask::Output::MaskFailed { detail, .. } => {
+                tracing::error!(camera = %self.id, detail, "mask not applied; not recording");
+                self.note(Cause::of(GapReason::MaskNotApplied, detail.clone()));
+            }
+            mask::Output::Down { reason, detail, .. } => {
+                tracing::warn!(camera = %self.id, reason = reason.code(), detail, "camera down");
+                self.note(Cause::of(gap_reason(*reason), detail.clone()));
+            }
+        }
+        let outputs = self.cutter.handle(output);
+        if !outputs.is_empty() {
+            self.keep(outputs).await;
+        }
+    }
+
+    /// Remembers why the next gap is one. While footage comes the state stays `recording`.
+    fn note(&mut self, cause: Cause) {
+        lock(&self.health).handle_trouble(cause.reason, &cause.detail);
+        self.cause = cause;
+    }
+
+    /// Lets the store have what was cut. Waits for this camera's own disc writes, nothing else.
+    async fn keep(&mut self, outputs: Vec<cut::Output>) {
+        let Some(mut keeper) = self.keeper.take() else { return };
+        let cause = self.cause.clone();
+        let kept = tokio::task::spawn_blocking(move || {
+            let outcome = keeper.keep(outputs, cause.reason, &cause.detail);
+            (keeper, outcome)
+        });
+        // A panic there ends the process: nobody knows what reached the disc.
+        let Ok((keeper, outcome)) = kept.await else {
+            drop(self.parts.fatal.send(format!("writing {} panicked", self.id)).await);
+            return;
+        };
+        self.keeper = Some(keeper);
+        self.settle(outcome).await;
+    }
+
+    async fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Kept { until } => {
+                self.gap_signed = self.gap_signed.max(until);
+                lock(&self.health).handle_kept();
+            }
+            Outcome::Nothing => {}
+            Outcome::Lost { reason, detail } => {
+                tracing::error!(camera = %self.id, reason = reason.as_str(), detail, "footage not kept");
+                self.note(Cause::of(reason, detail));
+                // What the cutter holds belongs to the lost segment; the next key frame begins anew.
+                drop(self.cutter.handle_cut(cut::CloseReason::Refused));
+            }
+            Outcome::Fatal(why) => drop(self.parts.fatal.send(why).await),
+        }
+    }
+
+    /// Signs a gap up to now when nothing was signed for a minute.
+    async fn sign_gap_if_due(&mut self) {
+        let now = self.parts.clock.now();
+        lock(&self.health).handle_look(now);
+        if self.cutter.open_since().is_some() || now.micros_since(self.gap_signed) < GAP_US_MAX {
+            return;
+        }
+        self.gap_signed = now;
+        let Some(mut keeper) = self.keeper.take() else { return };
+        let cause = self.cause.clone();
+        let signed = tokio::task::spawn_blocking(move || {
+            let outcome = keeper.gap(now, cause.reason, &cause.detail);
+            (keeper, outcome)
+        });
+        if let Ok((keeper, outcome)) = signed.await {
+            self.keeper = Some(keeper);
+            self.settle(outcome).await;
+        }
+    }
+}

@@ -2,4 +2,6 @@
 //!
 //! Starts real cameras, real programs and a bad network; knows nothing of what evidence means.
 
+pub mod bench;
+pub mod force;
 pub mod rig;

@@ -18,6 +18,8 @@ pub enum Clip {
     WalkwayH265,
     /// 320x240, H.264, 2 s, a key frame every second.
     SmallH264,
+    /// 1920x1080, H.264, 20 s at 4 Mb/s; made by the benchmark, not committed.
+    Walkway4M,
 }
 
 impl Clip {
@@ -28,6 +30,7 @@ impl Clip {
             Self::WalkwayH264 => "walkway-h264.mp4",
             Self::WalkwayH265 => "walkway-h265.mp4",
             Self::SmallH264 => "small-h264.mp4",
+            Self::Walkway4M => "../../target/bench/walkway-4m.mp4",
         };
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/footage")).join(name)
     }

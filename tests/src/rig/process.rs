@@ -35,6 +35,14 @@ impl Launch {
         Ok(Self::foreign(name, program(name)?))
     }
 
+    /// As [`Launch::of`], under another name for its log: one program, several processes.
+    ///
+    /// # Errors
+    /// If it cannot be built or does not exist.
+    pub fn named(program_name: &str, name: &str) -> Result<Self> {
+        Ok(Self::foreign(name, program(program_name)?))
+    }
+
     /// A program that is not ours, by its path or its name on PATH.
     #[must_use]
     pub fn foreign(name: &str, program: impl AsRef<OsStr>) -> Self {

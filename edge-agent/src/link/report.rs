@@ -1,0 +1,81 @@
+//! What the site says of itself, every few seconds.
+
+use custody::{ClockSource, WallTime};
+use proto::v1::{CameraReport, SiteReport};
+
+use super::Parts;
+use crate::config::Masking;
+use crate::record::Recorder;
+use crate::store::Stats;
+
+/// The site's state now.
+pub(super) async fn of(parts: &Parts) -> SiteReport {
+    let (store, folder) = (parts.store.clone(), parts.config.state_dir.clone());
+    let looked = tokio::task::spawn_blocking(move || (store.stats(), space(&folder))).await;
+    let (stats, (free_bytes, total_bytes)) = looked.unwrap_or_default();
+    let now = parts.clock.now();
+    let quality = parts.clock.quality();
+    let retain_s = parts.config.recording.retain_s;
+    SiteReport {
+        at_us: now.0,
+        agent_version: parts.identity.agent().version.clone(),
+        boot_id: parts.identity.boot_id().to_owned(),
+        clock_offset_us: quality.offset_us,
+        clock_uncertainty_us: quality.uncertainty_us,
+        clock_disciplined: quality.source == ClockSource::Disciplined,
+        disc_free_bytes: free_bytes,
+        disc_total_bytes: total_bytes,
+        days_left: days_left(&stats, free_bytes, retain_s),
+        cameras: parts.recorders.iter().map(|r| camera(r, &stats, now)).collect(),
+        log_size: parts.store.log_size(),
+        holds: stats.holds,
+        segments: stats.segments,
+        stored_bytes: stats.bytes,
+    }
+}
+
+fn space(folder: &std::path::Path) -> (u64, u64) {
+    rustix::fs::statvfs(folder)
+        .map_or((0, 0), |space| (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
+}
+
+/// Days until the disc is full at the last day's rate; negative when footage expires before that.
+#[expect(clippy::cast_precision_loss, reason = "a forecast in days")]
+fn days_left(stats: &Stats, free_bytes: u64, retain_s: u64) -> f64 {
+    let per_day: u64 = stats.cameras.values().map(|camera| camera.bytes_last_day).sum();
+    if per_day == 0 {
+        return -1.0;
+    }
+    let wanted = per_day as f64 * retain_s as f64 / 86_400.0;
+    if stats.bytes as f64 + free_bytes as f64 >= wanted {
+        return -1.0;
+    }
+    free_bytes as f64 / per_day as f64
+}
+
+fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
+    let settings = &recorder.camera;
+    let health = recorder.snapshot(now);
+    let kept = stats.cameras.get(&settings.id);
+    let (mask_required, mask_revision) = match &settings.masking {
+        Masking::Required(policy) => (true, policy.revision),
+        Masking::NotRequired(_) => (false, 0),
+    };
+    CameraReport {
+        camera: settings.id.to_string(),
+        state: health.state.to_owned(),
+        last_frame_us: health.last_frame.map_or(0, |at| at.0),
+        frames_per_second: health.frames_per_second,
+        kilobits_per_second: health.kilobits_per_second,
+        oldest_footage_us: kept.and_then(|kept| kept.oldest).map_or(0, |at| at.0),
+        codec: health.codec.to_owned(),
+        width: u32::from(health.width),
+        height: u32::from(health.height),
+        mask_required,
+        mask_revision,
+        lost_packets: health.lost_packets,
+        camera_offset_ms: None,
+        detail: health.detail,
+        place: settings.place.as_str().to_owned(),
+    }
+}

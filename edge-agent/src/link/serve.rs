@@ -1,0 +1,144 @@
+//! The gRPC service `Agent`: what the controller asks of the site.
+
+use custody::coverage::Span;
+use custody::record::Hold;
+use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
+use proto::v1::agent_server::Agent;
+use proto::v1::{
+    FindRequest, FindResponse, FoundRecord, PlaceHoldRequest, PlaceHoldResponse, PullRequest,
+    PullResponse, ReleaseHoldRequest, ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::Parts;
+use super::upload::Uploads;
+use crate::store::{Store, StoreError};
+
+/// No answer names more records: 64 cameras' worth go in separate questions, a day of one camera is
+/// 1,440 segments.
+const FOUND_MAX: usize = 4_096;
+
+pub(super) struct AgentService {
+    parts: Parts,
+    uploads: Uploads,
+}
+
+impl AgentService {
+    pub(super) fn new(parts: Parts, uploads: Uploads) -> Self {
+        Self { parts, uploads }
+    }
+
+    fn camera(&self, name: &str) -> Result<CameraId, Status> {
+        let camera: CameraId = read(name)?;
+        let here = self.parts.recorders.iter().any(|r| r.camera.id == camera);
+        if here {
+            Ok(camera)
+        } else {
+            Err(Status::not_found(format!("site {} has no camera {camera}", self.parts.site())))
+        }
+    }
+
+    /// Asks the store off the async threads.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let store = self.parts.store.clone();
+        tokio::task::spawn_blocking(move || question(&store))
+            .await
+            .map_err(|_| Status::unavailable("the agent is stopping"))?
+            .map_err(|error| match error {
+                StoreError::Refused { why } => Status::failed_precondition(why),
+                other => {
+                    tracing::error!(error = %other, "the store could not answer the controller");
+                    Status::internal(other.to_string())
+                }
+            })
+    }
+}
+
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error: T::Err| Status::invalid_argument(error.to_string()))
+}
+
+fn span(from_us: i64, to_us: i64) -> Result<Span, Status> {
+    if from_us < to_us {
+        Ok(Span { from: WallTime(from_us), to: WallTime(to_us) })
+    } else {
+        Err(Status::invalid_argument("the interval ends before it begins"))
+    }
+}
+
+#[tonic::async_trait]
+impl Agent for AgentService {
+    async fn find(&self, request: Request<FindRequest>) -> Result<Response<FindResponse>, Status> {
+        let request = request.into_inner();
+        let span = span(request.from_us, request.to_us)?;
+        let Ok(camera) = self.camera(&request.camera) else {
+            return Ok(Response::new(FindResponse { camera_known: false, records: Vec::new() }));
+        };
+        let found = self.ask(move |store| store.find(&camera, span)).await?;
+        if found.len() > FOUND_MAX {
+            return Err(Status::out_of_range("the interval holds too many records; ask for less"));
+        }
+        let records = found
+            .into_iter()
+            .map(|(envelope, file_bytes)| FoundRecord { envelope, file_bytes })
+            .collect();
+        Ok(Response::new(FindResponse { camera_known: true, records }))
+    }
+
+    async fn place_hold(
+        &self,
+        request: Request<PlaceHoldRequest>,
+    ) -> Result<Response<PlaceHoldResponse>, Status> {
+        let request = request.into_inner();
+        let span = span(request.from_us, request.to_us)?;
+        let hold = Hold {
+            hold: read(&request.hold)?,
+            case: read(&request.case_ref)?,
+            camera: self.camera(&request.camera)?,
+            from: span.from,
+            to: span.to,
+            at: self.parts.clock.now(),
+        };
+        let camera = hold.camera.clone();
+        let (segments, reaches) = self
+            .ask(move |store| {
+                let segments = store.place_hold(hold)?;
+                Ok((segments, store.covered_until(&camera)?))
+            })
+            .await?;
+        let open = reaches.is_none_or(|until| until < span.to);
+        Ok(Response::new(PlaceHoldResponse { segments, open }))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<ReleaseHoldRequest>,
+    ) -> Result<Response<ReleaseHoldResponse>, Status> {
+        let hold: HoldId = read(&request.into_inner().hold)?;
+        self.ask(move |store| store.release_hold(&hold)).await?;
+        Ok(Response::new(ReleaseHoldResponse {}))
+    }
+
+    async fn pull(&self, request: Request<PullRequest>) -> Result<Response<PullResponse>, Status> {
+        let missing = self.uploads.begin(request.into_inner()).await?;
+        Ok(Response::new(PullResponse { missing }))
+    }
+
+    async fn release_keys(
+        &self,
+        request: Request<ReleaseKeysRequest>,
+    ) -> Result<Response<ReleaseKeysResponse>, Status> {
+        let request = request.into_inner();
+        let case: CaseId = read(&request.case_ref)?;
+        let camera = self.camera(&request.camera)?;
+        let seqs: Vec<Seq> = request.seqs.into_iter().map(Seq).collect();
+        let (keys, record) =
+            self.ask(move |store| store.release_keys(&case, &camera, &seqs)).await?;
+        let keys = keys.iter().map(|key| key.danger_bytes().to_vec()).collect();
+        let transfer_record = record.bytes().to_vec();
+        Ok(Response::new(ReleaseKeysResponse { keys, transfer_record }))
+    }
+}

@@ -1,0 +1,160 @@
+//! What happens on one connection: reports, the log's copy, renewal, and the controller's questions.
+
+use std::time::Duration;
+
+use host::quic::{Duplex, HTTP2_WINDOW_BYTES};
+use hyper_util::rt::TokioIo;
+use link::catch_up::{BATCH_BYTES_MAX, CatchUp};
+use link::stream;
+use proto::v1::SubmitRecordsRequest;
+use proto::v1::agent_server::AgentServer;
+use proto::v1::fleet_client::FleetClient;
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint, Server};
+
+use super::credentials::{self, Credentials, Files};
+use super::upload::Uploads;
+use super::{Parts, enrol, report, serve};
+
+pub(super) type FleetChannel = FleetClient<Channel>;
+
+/// No question to the controller takes longer.
+const CALL: Duration = Duration::from_secs(30);
+/// Between reports, and between looks at the log.
+const REPORT: Duration = Duration::from_secs(3);
+/// A stream that does not say what it is within this is dropped.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+
+/// A gRPC channel whose every HTTP/2 connection is a stream of `connection`.
+pub(super) fn fleet(connection: &Connection) -> FleetChannel {
+    let connection = connection.clone();
+    let connector = tower::service_fn(move |_| {
+        let connection = connection.clone();
+        async move {
+            let (mut send, receive) = connection.open_bi().await?;
+            send.write_u8(stream::FLEET).await?;
+            Ok::<_, std::io::Error>(TokioIo::new(Duplex::new(send, receive, ())))
+        }
+    });
+    let channel = Endpoint::from_static("http://controller")
+        .timeout(CALL)
+        .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+        .connect_with_connector_lazy(connector);
+    FleetClient::new(channel).max_encoding_message_size(proto::MESSAGE_BYTES_MAX)
+}
+
+/// Until the connection ends; gives the reason.
+pub(super) async fn run(
+    parts: &Parts,
+    files: &Files,
+    credentials: &Credentials,
+    connection: &Connection,
+) -> String {
+    let uploads = Uploads::new(parts.clone(), connection.clone());
+    let (served, streams) = mpsc::channel::<Duplex<()>>(16);
+    let answering = answer(parts, uploads, streams);
+    let accepting = accept(connection, &served);
+    let talking = talk(parts, files, credentials, connection);
+    tokio::select! {
+        why = accepting => why,
+        why = talking => why,
+        why = answering => why,
+    }
+}
+
+/// Serves the controller's questions.
+async fn answer(parts: &Parts, uploads: Uploads, streams: mpsc::Receiver<Duplex<()>>) -> String {
+    let service = AgentServer::new(serve::AgentService::new(parts.clone(), uploads))
+        .max_decoding_message_size(proto::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(proto::MESSAGE_BYTES_MAX);
+    let streams = ReceiverStream::new(streams).map(Ok::<_, std::io::Error>);
+    let ended = Server::builder()
+        .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+        .max_concurrent_streams(32)
+        .timeout(CALL)
+        .add_service(service)
+        .serve_with_incoming(streams)
+        .await;
+    format!("the agent's gRPC server ended: {ended:?}")
+}
+
+async fn accept(connection: &Connection, served: &mpsc::Sender<Duplex<()>>) -> String {
+    loop {
+        match connection.accept_bi().await {
+            Ok((send, receive)) => hand_over(send, receive, served).await,
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+async fn hand_over(send: SendStream, mut receive: RecvStream, served: &mpsc::Sender<Duplex<()>>) {
+    let first = tokio::time::timeout(FIRST_BYTE, receive.read_u8()).await;
+    if matches!(first, Ok(Ok(stream::AGENT))) {
+        // Fails only when the connection is being left.
+        drop(served.send(Duplex::new(send, receive, ())).await);
+    }
+}
+
+async fn talk(
+    parts: &Parts,
+    files: &Files,
+    credentials: &Credentials,
+    connection: &Connection,
+) -> String {
+    let mut fleet = fleet(connection);
+    let mut copy = CatchUp::new();
+    let mut renewed = false;
+    loop {
+        let report = report::of(parts).await;
+        if let Err(status) = fleet.report(report).await {
+            return format!("report: {}", status.message());
+        }
+        if let Err(why) = catch_up(parts, &mut fleet, &mut copy).await {
+            return why;
+        }
+        let due = credentials::renewal_is_due(&credentials.certificate, parts.clock.now());
+        if due && !renewed {
+            match enrol::renew(&mut fleet, files).await {
+                // The next connection shows the fresh one.
+                Ok(()) => renewed = true,
+                Err(error) => tracing::warn!(%error, "certificate not renewed; will try again"),
+            }
+        }
+        tokio::time::sleep(REPORT).await;
+    }
+}
+
+/// Sends what the controller's copy of the log lacks.
+async fn catch_up(
+    parts: &Parts,
+    fleet: &mut FleetChannel,
+    copy: &mut CatchUp,
+) -> Result<(), String> {
+    let size = parts.store.log_size();
+    while let Some((first_index, count)) = copy.poll_batch(size) {
+        let store = parts.store.clone();
+        let records = tokio::task::spawn_blocking(move || {
+            store.log_read(first_index, count, BATCH_BYTES_MAX)
+        });
+        let records = records
+            .await
+            .map_err(|_| "stopping".to_owned())?
+            .map_err(|error| format!("reading the site log: {error}"))?;
+        let batch = SubmitRecordsRequest { first_index, records };
+        let answer = fleet.submit_records(batch).await;
+        let answer = answer.map_err(|status| format!("copying the log: {}", status.message()))?;
+        copy.handle_answer(answer.into_inner().next_index);
+    }
+    if copy.is_ahead(size) {
+        tracing::error!(
+            "the controller has more of this site's log than the site: was an old disc restored?"
+        );
+    }
+    Ok(())
+}

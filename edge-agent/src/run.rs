@@ -1,0 +1,90 @@
+//! Puts the rooms together and runs them until a signal or a fatal error.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use custody::CameraId;
+use host::{Clock, Tasks};
+use tokio::sync::mpsc;
+
+use crate::config::{self, Config};
+use crate::seal::Identity;
+use crate::store::Store;
+use crate::{link, record, retention};
+
+/// Segments are closed and signed within this, or recovery does it at the next start.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// Runs the site of the configuration at `path`.
+///
+/// # Errors
+/// When it cannot start, or something ended it that a restart may mend.
+pub fn run_until_signal(path: &Path) -> anyhow::Result<()> {
+    host::telemetry::start();
+    host::quic::install_crypto();
+    let (config, bytes) = config::load(path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let outcome = runtime.block_on(run(config, &bytes));
+    // A blocking write that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let tasks = Tasks::new();
+    let state_dir = config.state_dir.clone();
+    host::durable::create_folder(&state_dir).with_context(|| {
+        format!("{}: cannot be created; check the disc and the owner", state_dir.display())
+    })?;
+    let identity = Identity::load(&state_dir, &config.site, config_bytes)
+        .with_context(|| format!("{}: keys", state_dir.display()))?;
+    let identity = Arc::new(identity);
+    let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
+    let (store, recovery) = Store::open(&state_dir, identity.clone(), clock.clone(), &cameras)
+        .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
+    tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
+    let (fatal, mut failures) = mpsc::channel(4);
+    let parts = record::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        fatal: fatal.clone(),
+    };
+    let recorders = config
+        .cameras
+        .iter()
+        .map(|camera| record::start(&parts, camera.clone(), config.recording))
+        .collect();
+    let rules = retention::Rules {
+        retain_s: config.recording.retain_s,
+        reserve_free_bytes: config.recording.reserve_free_bytes,
+    };
+    tasks.spawn(
+        "retention",
+        retention::run(store.clone(), clock.clone(), tasks.clone(), rules, fatal),
+    );
+    link::start(link::Parts {
+        config: Arc::new(config),
+        identity,
+        store: store.clone(),
+        recorders: Arc::new(recorders),
+        clock,
+        tasks: tasks.clone(),
+    });
+    let ended = tokio::select! {
+        signal = host::tasks::stop_signal() => signal.context("cannot handle signals"),
+        failure = failures.recv() => Err(anyhow::anyhow!(failure.unwrap_or_default())),
+    };
+    tracing::info!("stopping: closing and signing open segments");
+    let all_ended = tasks.shut_down(SHUTDOWN).await;
+    if all_ended && ended.is_ok() {
+        tokio::task::spawn_blocking(move || store.close()).await.context("closing the store")??;
+    }
+    ended
+}
