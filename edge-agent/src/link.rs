@@ -20,7 +20,6 @@ use host::{Clock, Tasks};
 
 use crate::config::Config;
 use crate::record::Recorder;
-use crate::seal::Identity;
 use crate::store::Store;
 
 pub mod credentials;
@@ -38,8 +37,6 @@ pub use dial::LinkError;
 pub struct Parts {
     /// The site's settings.
     pub config: Arc<Config>,
-    /// Signs the proof of enrolment.
-    pub identity: Arc<Identity>,
     /// What is kept.
     pub store: Store,
     /// What is being recorded.

@@ -95,14 +95,15 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
         Masking::NotRequired(approval) => approval.approver().to_owned(),
         Masking::Required(_) => String::new(),
     };
+    let now = parts.clock.now();
     let task = Task {
         cutter: Cutter::new(&camera.id, cut::Settings { segment_s: recording.segment_s }),
-        keeper: Some(Keeper::new(parts.store.clone(), camera.id.clone(), approver)),
+        keeper: Some(Keeper::new(parts.store.clone(), camera.id.clone(), now, approver)),
         id: camera.id.clone(),
         health,
         parts: parts.clone(),
         cause: Cause::starting(),
-        gap_signed: parts.clock.now(),
+        gap_signed: now,
     };
     parts.tasks.spawn("recorder", task.run(received, camera.masking));
     recorder

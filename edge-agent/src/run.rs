@@ -44,34 +44,27 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     })?;
     let identity = Identity::load(&state_dir, &config.site, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
-    let identity = Arc::new(identity);
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
-    let (store, recovery) = Store::open(&state_dir, identity.clone(), clock.clone(), &cameras)
+    let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
         .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
-    let parts = record::Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        fatal: fatal.clone(),
-    };
+    let parts =
+        record::Parts { store: store.clone(), clock: clock.clone(), tasks: tasks.clone(), fatal };
     let recorders = config
         .cameras
         .iter()
         .map(|camera| record::start(&parts, camera.clone(), config.recording))
         .collect();
     let rules = retention::Rules {
-        retain_s: config.recording.retain_s,
-        reserve_free_bytes: config.recording.reserve_free_bytes,
+        retain_us: i64::try_from(config.recording.retain_s).unwrap_or(i64::MAX / 1_000_000)
+            * 1_000_000,
+        reserve_bytes: config.recording.reserve_free_bytes,
     };
-    tasks.spawn(
-        "retention",
-        retention::run(store.clone(), clock.clone(), tasks.clone(), rules, fatal),
-    );
+    let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
+    tasks.spawn("retention", sweeper.run(tasks.clone()));
     link::start(link::Parts {
         config: Arc::new(config),
-        identity,
         store: store.clone(),
         recorders: Arc::new(recorders),
         clock,
@@ -84,7 +77,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     tracing::info!("stopping: closing and signing open segments");
     let all_ended = tasks.shut_down(SHUTDOWN).await;
     if all_ended && ended.is_ok() {
-        tokio::task::spawn_blocking(move || store.close()).await.context("closing the store")??;
+        tokio::task::spawn_blocking(move || store.stop()).await.context("closing the store")??;
     }
     ended
 }

@@ -40,11 +40,11 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     })?;
     let connected = dial::connect(parts, pinned(authority)).await?;
     let csr = files.signing_request()?;
-    let proof = parts.identity.sign_message(&[ENROL_PREFIX, &csr].concat());
+    let proof = parts.store.identity().sign_message(&[ENROL_PREFIX, &csr].concat());
     let request = EnrolRequest {
         token: token.to_owned(),
         csr,
-        evidence_key: parts.identity.public_key().to_bytes().to_vec(),
+        evidence_key: parts.store.identity().public_key().to_bytes().to_vec(),
         evidence_proof: proof.to_vec(),
     };
     let answer = session::fleet(&connected.connection)

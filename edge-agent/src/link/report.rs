@@ -10,16 +10,26 @@ use crate::store::Stats;
 
 /// The site's state now.
 pub(super) async fn of(parts: &Parts) -> SiteReport {
-    let (store, folder) = (parts.store.clone(), parts.config.state_dir.clone());
-    let looked = tokio::task::spawn_blocking(move || (store.stats(), space(&folder))).await;
-    let (stats, (free_bytes, total_bytes)) = looked.unwrap_or_default();
+    let store = parts.store.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let stats = store.stats();
+        let space = store.space();
+        (stats, space)
+    });
+    // A store that does not answer says so in its own log; the report shows zeroes.
+    let (stats, space) = match looked.await {
+        Ok((stats, space)) => (stats.unwrap_or_default(), space.ok()),
+        Err(_) => (Stats::default(), None),
+    };
+    let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
+    let identity = parts.store.identity();
     let now = parts.clock.now();
     let quality = parts.clock.quality();
     let retain_s = parts.config.recording.retain_s;
     SiteReport {
         at_us: now.0,
-        agent_version: parts.identity.agent().version.clone(),
-        boot_id: parts.identity.boot_id().to_owned(),
+        agent_version: identity.agent().version.clone(),
+        boot_id: identity.boot_id().to_owned(),
         clock_offset_us: quality.offset_us,
         clock_uncertainty_us: quality.uncertainty_us,
         clock_disciplined: quality.source == ClockSource::Disciplined,
@@ -28,21 +38,16 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         days_left: days_left(&stats, free_bytes, retain_s),
         cameras: parts.recorders.iter().map(|r| camera(r, &stats, now)).collect(),
         log_size: parts.store.log_size(),
-        holds: stats.holds,
+        holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
         stored_bytes: stats.bytes,
     }
 }
 
-fn space(folder: &std::path::Path) -> (u64, u64) {
-    rustix::fs::statvfs(folder)
-        .map_or((0, 0), |space| (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
-}
-
 /// Days until the disc is full at the last day's rate; negative when footage expires before that.
 #[expect(clippy::cast_precision_loss, reason = "a forecast in days")]
 fn days_left(stats: &Stats, free_bytes: u64, retain_s: u64) -> f64 {
-    let per_day: u64 = stats.cameras.values().map(|camera| camera.bytes_last_day).sum();
+    let per_day: u64 = stats.cameras.values().map(|camera| camera.day_bytes).sum();
     if per_day == 0 {
         return -1.0;
     }

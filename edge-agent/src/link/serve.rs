@@ -1,7 +1,6 @@
 //! The gRPC service `Agent`: what the controller asks of the site.
 
 use custody::coverage::Span;
-use custody::record::Hold;
 use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
 use proto::v1::agent_server::Agent;
 use proto::v1::{
@@ -12,11 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::Parts;
 use super::upload::Uploads;
-use crate::store::{Store, StoreError};
-
-/// No answer names more records: 64 cameras' worth go in separate questions, a day of one camera is
-/// 1,440 segments.
-const FOUND_MAX: usize = 4_096;
+use crate::store::{PlaceHold, Store, StoreError};
 
 pub(super) struct AgentService {
     parts: Parts,
@@ -78,12 +73,9 @@ impl Agent for AgentService {
             return Ok(Response::new(FindResponse { camera_known: false, records: Vec::new() }));
         };
         let found = self.ask(move |store| store.find(&camera, span)).await?;
-        if found.len() > FOUND_MAX {
-            return Err(Status::out_of_range("the interval holds too many records; ask for less"));
-        }
         let records = found
             .into_iter()
-            .map(|(envelope, file_bytes)| FoundRecord { envelope, file_bytes })
+            .map(|found| FoundRecord { envelope: found.envelope, file_bytes: found.file_bytes })
             .collect();
         Ok(Response::new(FindResponse { camera_known: true, records }))
     }
@@ -94,19 +86,18 @@ impl Agent for AgentService {
     ) -> Result<Response<PlaceHoldResponse>, Status> {
         let request = request.into_inner();
         let span = span(request.from_us, request.to_us)?;
-        let hold = Hold {
+        let hold = PlaceHold {
             hold: read(&request.hold)?,
             case: read(&request.case_ref)?,
             camera: self.camera(&request.camera)?,
             from: span.from,
             to: span.to,
-            at: self.parts.clock.now(),
         };
         let camera = hold.camera.clone();
         let (segments, reaches) = self
             .ask(move |store| {
                 let segments = store.place_hold(hold)?;
-                Ok((segments, store.covered_until(&camera)?))
+                Ok((segments, store.chain_end(&camera)?))
             })
             .await?;
         let open = reaches.is_none_or(|until| until < span.to);

@@ -140,6 +140,7 @@ async fn catch_up(
     while let Some((first_index, count)) = copy.poll_batch(size) {
         let store = parts.store.clone();
         let records = tokio::task::spawn_blocking(move || {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
             store.log_read(first_index, count, BATCH_BYTES_MAX)
         });
         let records = records

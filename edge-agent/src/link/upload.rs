@@ -75,8 +75,7 @@ impl Uploads {
         let path = tokio::task::spawn_blocking(move || store.segment_path(&of, seq))
             .await
             .map_err(|_| "the agent is stopping".to_owned())?
-            .map_err(|error| error.to_string())?
-            .ok_or_else(|| "not kept here, or erased".to_owned())?;
+            .map_err(|error| error.to_string())?;
         let total = tokio::fs::metadata(&path).await.map_err(|error| error.to_string())?.len();
         if wanted.offset > total {
             return Err(format!("the file has only {total} bytes"));

@@ -10,6 +10,8 @@ use crate::store::{OpenFile, OpenSegment, Store, StoreError};
 pub(super) struct Keeper {
     store: Store,
     camera: CameraId,
+    /// Since when this run records it; where the chain of a new camera begins.
+    since: WallTime,
     /// Who approved that the camera needs no mask; empty for one that does.
     unmasked_approved_by: String,
     open: Option<OpenFile>,
@@ -31,10 +33,16 @@ pub(super) enum Outcome {
 }
 
 impl Keeper {
-    pub(super) fn new(store: Store, camera: CameraId, unmasked_approved_by: String) -> Self {
+    pub(super) fn new(
+        store: Store,
+        camera: CameraId,
+        since: WallTime,
+        unmasked_approved_by: String,
+    ) -> Self {
         Self {
             store,
             camera,
+            since,
             unmasked_approved_by,
             open: None,
             lost_packets: 0,
@@ -68,7 +76,7 @@ impl Keeper {
     ) -> Result<Option<WallTime>, Loss> {
         match output {
             Output::Open { parameters, init, applied, start, .. } => {
-                self.store.gap(&self.camera, None, start, reason, detail)?;
+                self.store.gap(&self.camera, Some(self.since), start, reason, detail)?;
                 let stream = Stream {
                     codec: parameters.rfc6381.clone(),
                     width: parameters.width,
@@ -114,7 +122,7 @@ impl Keeper {
 
     /// Signs a gap from the last footage or gap to `to`.
     pub(super) fn gap(&mut self, to: WallTime, reason: GapReason, detail: &str) -> Outcome {
-        match self.store.gap(&self.camera, None, to, reason, detail) {
+        match self.store.gap(&self.camera, Some(self.since), to, reason, detail) {
             Ok(()) => Outcome::Nothing,
             Err(error) => self.lost(error.into()),
         }
