@@ -46,7 +46,7 @@ impl Keeper {
             unmasked_approved_by,
             open: None,
             lost_packets: 0,
-            discontinuity: None,
+            discontinuity: Some("started"),
         }
     }
 
@@ -76,7 +76,9 @@ impl Keeper {
     ) -> Result<Option<WallTime>, Loss> {
         match output {
             Output::Open { parameters, init, applied, start, .. } => {
-                self.store.gap(&self.camera, Some(self.since), start, reason, detail)?;
+                if self.discontinuity.is_some() {
+                    self.store.gap(&self.camera, Some(self.since), start, reason, detail)?;
+                }
                 let stream = Stream {
                     codec: parameters.rfc6381.clone(),
                     width: parameters.width,
