@@ -16,7 +16,6 @@ use custody::record::GapReason;
 use custody::{CameraId, WallTime};
 use host::{Clock, Tasks};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::camera::{self, Address, Event, Reason};
 use crate::config::{Camera, Masking, Recording};
@@ -74,8 +73,6 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
     let health = Arc::new(Mutex::new(Health::default()));
     let recorder = Recorder { camera: camera.clone(), health: health.clone() };
     let (events, received) = camera::outbox::queue();
-    // The camera stops first; then the queues run dry, the segment is closed, the task ends.
-    let stop = CancellationToken::new();
     let address = match camera.address_with_credentials() {
         Ok(address) => address,
         Err(error) => {
@@ -84,13 +81,11 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
         }
     };
     let settings = session_settings(address, &recording);
-    let receiving = camera::run(settings, parts.clock.clone(), random, events, stop.clone());
-    parts.tasks.spawn("camera", receiving);
+    // The camera stops first; then the queues run dry, the segment is closed, the recorder ends.
     let tasks = parts.tasks.clone();
-    parts.tasks.spawn("camera stop", async move {
-        tasks.stopping().await;
-        stop.cancel();
-    });
+    let stop = async move { tasks.stopping().await };
+    let receiving = camera::run(settings, parts.clock.clone(), random, events, stop);
+    parts.tasks.spawn("camera", receiving);
     let approver = match &camera.masking {
         Masking::NotRequired(approval) => approval.approver().to_owned(),
         Masking::Required(_) => String::new(),
