@@ -3,5 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod camera;
+mod crash;
 mod deploy;
+mod fleet;
+mod masks;
+mod refusals;
 mod tidy;
+mod trouble;

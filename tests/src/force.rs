@@ -54,11 +54,13 @@ pub struct Recording {
     pub retain: String,
     /// A session without a frame for this long is given up.
     pub stall_ms: u32,
+    /// What pulls may use of the link; 0: no limit.
+    pub pull_bytes_per_second: u64,
 }
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { segment_s: 4, retain: "31d".to_owned(), stall_ms: 3000 }
+        Self { segment_s: 4, retain: "31d".to_owned(), stall_ms: 3000, pull_bytes_per_second: 0 }
     }
 }
 
@@ -209,7 +211,11 @@ impl Force {
         self.folder.join(format!("etc/{person}.token"))
     }
 
-    fn keep_token(&self, person: &str, token: &str) -> Result<()> {
+    /// Keeps a person's token where [`Force::cli`] finds it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_token(&self, person: &str, token: &str) -> Result<()> {
         Ok(host::durable::replace(
             &self.token_path(person),
             token.trim().as_bytes(),
@@ -252,12 +258,13 @@ impl Force {
         let mut text = format!(
             "site = \"{site}\"\nstate_dir = \"{}\"\n\n[controller]\naddress = \"{via}\"\n\
              server_name = \"127.0.0.1\"\nenrolment_token_path = \"{}\"\n\n[recording]\n\
-             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = 0\nstall_ms = {}\n",
+             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = 0\nstall_ms = {}\n\n[link]\npull_bytes_per_second = {}\n",
             self.site_state(site).display(),
             self.token_path(&format!("{site}-enrol")).display(),
             recording.segment_s,
             recording.retain,
             recording.stall_ms,
+            recording.pull_bytes_per_second,
         );
         for camera in cameras {
             let place = if camera.masked { "external" } else { "internal" };
@@ -364,6 +371,39 @@ impl Force {
         bail!("{} of {count} cameras record:\n{last:#}", recording(&last))
     }
 
+    /// Waits until each of `cameras` has footage on disc that is `seconds` old.
+    ///
+    /// # Errors
+    /// When it has not within a minute more.
+    pub async fn await_footage(&self, cameras: &[&str], seconds: i64) -> Result<()> {
+        let clock = host::Clock::system();
+        let deadline = Duration::from_secs(60 + seconds.unsigned_abs());
+        let old_enough = eventually("footage old enough", deadline, || async {
+            let all = self.ask(TECHNICIAN, &["cameras"]).await.ok()?;
+            let enough = |name: &&str| {
+                let of = all.as_array()?.iter().find(|camera| camera["camera"] == **name)?;
+                let oldest: custody::WallTime = of["oldest_footage"].as_str()?.parse().ok()?;
+                (clock.now().micros_since(oldest) >= seconds * 1_000_000).then_some(())
+            };
+            cameras.iter().all(|name| enough(name).is_some()).then_some(())
+        });
+        Ok(old_enough.await?)
+    }
+
+    /// Checks a bundle with the `verify` program; gives its report.
+    ///
+    /// # Errors
+    /// When it cannot check.
+    pub async fn verify(&self, bundle: &Path) -> Result<Value> {
+        let output = Launch::of("verify")?
+            .args([bundle.as_os_str(), "--key".as_ref(), self.authority_key().as_os_str()])
+            .args(["--output", "json"])
+            .run(COMMAND)
+            .await?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("verify: {}", Said::of(&output).err))
+    }
+
     /// Requests, has approved, awaits and fetches footage; gives the case as it stands then.
     ///
     /// # Errors
@@ -395,7 +435,7 @@ impl Force {
         arguments.extend(["--purpose", "crime", "--crime-reference", "42/10482/26"]);
         arguments.extend(["--reason", "Theft from a vehicle in the yard, suspect on foot"]);
         let case = self.ask(TECHNICIAN, &arguments).await?;
-        Ok(case["case_ref"].as_str().context("no case reference in the answer")?.to_owned())
+        Ok(case["case"].as_str().context("no case reference in the answer")?.to_owned())
     }
 
     /// Waits until a case has come to its end, and expects a bundle.

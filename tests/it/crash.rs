@@ -1,0 +1,67 @@
+//! A recorder that is killed loses at most the open fragment, says so in a signed gap, and what it
+//! had kept still verifies.
+
+use std::time::Duration;
+
+use custody::WallTime;
+use harness::force::{CameraPlan, Force, Recording};
+use harness::rig::cameras::{Auth, Cameras};
+use harness::rig::footage::Clip;
+use host::Clock;
+use serde_json::Value;
+
+/// The clip has a key frame every 2 s, so the open fragment is at most that, and a fragment that is
+/// complete is on disc within the blink that this machine needs under load.
+const OPEN_FRAGMENT_US: i64 = 4_000_000;
+
+fn gap<'a>(report: &'a Value, reason: &str) -> &'a Value {
+    let gaps = report["cameras"][0]["gaps"].as_array().unwrap();
+    let found = gaps.iter().find(|gap| gap["reason"] == reason);
+    found.unwrap_or_else(|| panic!("no gap {reason} in {report:#}"))
+}
+
+fn time(value: &Value) -> WallTime {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_killed_recorder_loses_at_most_the_open_fragment() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let camera = "south/int-01";
+    let cameras = Cameras::start([(camera, Clip::WalkwayH264)], Auth::Open).await.unwrap();
+    let mut force = Force::start(folder.path()).await.unwrap();
+    let plan = CameraPlan {
+        name: "int-01".to_owned(),
+        url: cameras.url(camera).unwrap().to_string(),
+        masked: false,
+        protected: false,
+    };
+    let to = force.fleet_address();
+    force.add_site("south", &[plan], &Recording::default(), to).await.unwrap();
+    force.await_footage(&[camera], 8).await.unwrap();
+
+    let from = clock.now().plus_seconds(-6);
+    let killed = clock.now();
+    force.site("south").unwrap().kill().await.unwrap();
+    force.start_site("south").unwrap();
+    force.await_recording(1).await.unwrap();
+    let stopped = clock.now();
+    force.site("south").unwrap().terminate().unwrap();
+    let ended = force.site("south").unwrap().wait(Duration::from_secs(30)).await.unwrap();
+    assert!(ended.success(), "{ended}");
+    force.start_site("south").unwrap();
+    force.await_recording(1).await.unwrap();
+    let to = clock.now();
+
+    let bundle = folder.path().join("bundle");
+    force.obtain(&[camera], &from.to_string(), &to.to_string(), &bundle).await.unwrap();
+    let report = force.verify(&bundle).await.unwrap();
+    assert_eq!(report["verdict"], "verified", "{report:#}");
+    assert_eq!(report["cameras"][0]["unexplained"].as_array().unwrap().len(), 0);
+    let crash = gap(&report, "agent-crashed");
+    let lost_us = killed.micros_since(time(&crash["from"]));
+    assert!(lost_us <= OPEN_FRAGMENT_US, "{lost_us} us lost by kill -9: {report:#}");
+    let stop = gap(&report, "agent-stopped");
+    assert!(time(&stop["from"]) > killed && time(&stop["from"]) <= stopped.plus_seconds(10));
+}

@@ -1,0 +1,153 @@
+//! What is masked is blind in every stored picture, and what is not masked is the camera's own,
+//! byte for byte: seen in the bundle, as a court would.
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::force::{CameraPlan, Force, Recording};
+use harness::rig::cameras::{Auth, Cameras};
+use harness::rig::footage::Clip;
+use harness::rig::process::Launch;
+
+const WIDTH: usize = 960;
+const HEIGHT: usize = 720;
+/// Pixels from a mask's edge within which the encoder may blur.
+const EDGE: f64 = 8.0;
+/// Luma levels that the encoder may be off the mask's colour further inside.
+const LEVELS: u8 = 2;
+/// Luma of the mask.
+const BLACK: u8 = 16;
+
+#[tokio::test]
+async fn masks_are_in_the_pixels_and_unmasked_footage_is_the_cameras_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = [
+        ("east/ext-04", Clip::WalkwayH264),
+        ("east/ext-05", Clip::WalkwayH265),
+        ("east/int-04", Clip::WalkwayH264),
+        ("east/int-05", Clip::WalkwayH265),
+    ];
+    let cameras = Cameras::start(wanted, Auth::Basic).await.unwrap();
+    let mut force = Force::start(folder.path()).await.unwrap();
+    let plans: Vec<CameraPlan> = wanted
+        .iter()
+        .map(|(camera, _)| CameraPlan {
+            name: camera.trim_start_matches("east/").to_owned(),
+            url: cameras.url(camera).unwrap().to_string(),
+            masked: camera.contains("ext"),
+            protected: true,
+        })
+        .collect();
+    let to = force.fleet_address();
+    force.add_site("east", &plans, &Recording::default(), to).await.unwrap();
+    let names = wanted.map(|(camera, _)| camera);
+    force.await_footage(&names, 12).await.unwrap();
+    let bundle = folder.path().join("bundle");
+    let case = force.obtain(&names, "-9s", "-1s", &bundle).await.unwrap();
+    assert_eq!(case["verdict"], "verified", "{case:#}");
+
+    let report = force.verify(&bundle).await.unwrap();
+    assert_eq!(report["coverage_per_cent"], 100.0, "{report:#}");
+    for camera in report["cameras"].as_array().unwrap() {
+        let masked = camera["camera"].as_str().unwrap().contains("ext");
+        assert_eq!(camera["byte_exact"], !masked);
+        assert_eq!(camera["analytics"], "none");
+        let state = if masked { "burned" } else { "not-required" };
+        assert_eq!(camera["masks"][0]["state"], state);
+    }
+    for (camera, clip) in wanted {
+        let view = bundle.join("data/cameras").join(camera).join("view.mp4");
+        if camera.contains("ext") {
+            assert_blind(&view).await;
+        } else {
+            assert_own(&view, clip).await;
+        }
+    }
+}
+
+/// Every picture of `view` is flat inside the mask and alive outside it.
+async fn assert_blind(view: &Path) {
+    let luma =
+        ffmpeg(&["-i", view.to_str().unwrap(), "-f", "rawvideo", "-pix_fmt", "gray", "-"]).await;
+    // `gray` stretches limited range to full: the mask's 16 becomes 0.
+    let black = i16::from(BLACK) - 16;
+    let pictures: Vec<&[u8]> = luma.chunks_exact(WIDTH * HEIGHT).collect();
+    assert!(pictures.len() > 150, "{} pictures in {}", pictures.len(), view.display());
+    for (number, picture) in pictures.iter().enumerate() {
+        let mut outside = 0;
+        for (at, sample) in picture.iter().enumerate() {
+            let (x, y) = (at % WIDTH, at / WIDTH);
+            let off = (i16::from(*sample) - black).unsigned_abs();
+            if is_inside(x, y) {
+                let levels = u16::from(LEVELS) + 1;
+                assert!(off <= levels, "picture {number}, {x},{y}: {sample} in {}", view.display());
+            } else if off > 40 {
+                outside += 1;
+            }
+        }
+        assert!(outside > WIDTH * HEIGHT / 4, "picture {number} is dark outside the mask as well");
+    }
+}
+
+/// Whether a sample lies in one of [`harness::force::ZONES`], further in than [`EDGE`].
+#[expect(clippy::cast_precision_loss, reason = "pictures are small")]
+fn is_inside(x: usize, y: usize) -> bool {
+    let (x, y, width, height) = (x as f64, y as f64, WIDTH as f64, HEIGHT as f64);
+    let rectangle = x < 0.4 * width - EDGE && y < 0.25 * height - EDGE;
+    // Right of the line from (1, 0.5) to (0.7, 1), by its distance.
+    let (dx, dy) = (-0.3 * width, 0.5 * height);
+    let distance = ((y - 0.5 * height) * dx - (x - width) * dy) / dx.hypot(dy);
+    rectangle || (-distance > EDGE && y > 0.5 * height)
+}
+
+/// The coded pictures of `view` are a run of the clip's, in its loop.
+async fn assert_own(view: &Path, clip: Clip) {
+    let h265 = clip == Clip::WalkwayH265;
+    let original = slices(&clip.path(), h265).await;
+    let recorded = slices(view, h265).await;
+    assert!(recorded.len() > 150, "{} pictures in {}", recorded.len(), view.display());
+    let first = original.iter().position(|slice| *slice == recorded[0]);
+    let first = first.expect("the first picture is one of the clip's");
+    for (at, slice) in recorded.iter().enumerate() {
+        assert_eq!(*slice, original[(first + at) % original.len()], "picture {at}");
+    }
+}
+
+/// The VCL NAL units of a file's video, in order.
+async fn slices(file: &Path, h265: bool) -> Vec<Vec<u8>> {
+    let (filter, format) =
+        if h265 { ("hevc_mp4toannexb", "hevc") } else { ("h264_mp4toannexb", "h264") };
+    let stream = ffmpeg(&[
+        "-i",
+        file.to_str().unwrap(),
+        "-map",
+        "0:v:0",
+        "-c",
+        "copy",
+        "-bsf:v",
+        filter,
+        "-f",
+        format,
+        "-",
+    ])
+    .await;
+    edge_agent::mask::annexb::nal_units(&stream)
+        .filter(|nal| {
+            let first = nal.first().copied().unwrap_or_default();
+            if h265 { (first >> 1) & 0x3f < 32 } else { (1..=5).contains(&(first & 0x1f)) }
+        })
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+async fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
+    let output = Launch::foreign("ffmpeg", "ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(arguments.iter().copied())
+        .run(Duration::from_secs(120))
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "ffmpeg: {said}");
+    output.stdout
+}
