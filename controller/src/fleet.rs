@@ -208,8 +208,11 @@ impl Fleet {
     /// What is known of every site seen since start.
     #[must_use]
     pub fn presence(&self) -> BTreeMap<SiteId, Presence> {
-        let mut presence: BTreeMap<SiteId, Presence> =
-            self.sites().iter().map(|(site, state)| (site.clone(), state.presence.clone())).collect();
+        let mut presence: BTreeMap<SiteId, Presence> = self
+            .sites()
+            .iter()
+            .map(|(site, state)| (site.clone(), state.presence.clone()))
+            .collect();
         for (site, presence) in &mut presence {
             presence.log_copied = self.0.mirror.size(site).unwrap_or_default();
         }

@@ -154,8 +154,8 @@ mod tests {
             RequestEvidence, RevokeSite, SeeCase, SeeEstate, SeeHolds, SeePeople, SuspendPerson,
         };
         use Role::{
-            Administrator, AssetOwner, Auditor, Authoriser, Board, Dpo, Recipient, Requester, Supplier,
-            System, Technician, Viewer,
+            Administrator, AssetOwner, Auditor, Authoriser, Board, Dpo, Recipient, Requester,
+            Supplier, System, Technician, Viewer,
         };
         let table: [(Role, &[Act]); 12] = [
             (Requester, &[RequestEvidence, SeeCase, SeeEstate]),

@@ -36,11 +36,8 @@ impl Fleet {
     /// When the site is away, or its answer does not hold.
     pub async fn find(&self, camera: &CameraId, span: Span) -> Result<Found, FleetError> {
         let site = camera.site();
-        let request = FindRequest {
-            camera: camera.to_string(),
-            from_us: span.from.0,
-            to_us: span.to.0,
-        };
+        let request =
+            FindRequest { camera: camera.to_string(), from_us: span.from.0, to_us: span.to.0 };
         let answer = self.agent(site)?.find(request).await.map_err(|s| failed(site, &s))?;
         let answer = answer.into_inner();
         let keys = self.evidence_keys(site);
@@ -189,7 +186,8 @@ impl Fleet {
                 .ok_or_else(|| broken("the keys that came are not those asked for"))?;
             let transfer_record = Envelope::read(&answer.transfer_record)
                 .map_err(|_| broken("the transfer record does not read"))?;
-            if !self.evidence_keys(site).iter().any(|k| Record::check(&transfer_record, k).is_ok()) {
+            if !self.evidence_keys(site).iter().any(|k| Record::check(&transfer_record, k).is_ok())
+            {
                 return Err(broken("the transfer record is not signed by the site"));
             }
             released.keys.extend(keys);

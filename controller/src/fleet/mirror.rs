@@ -87,7 +87,11 @@ mod tests {
         assert_eq!(mirror.append(&east, 0, &[]).unwrap(), 0);
         assert_eq!(mirror.append(&east, 0, &records[..3]).unwrap(), 3);
         assert_eq!(mirror.append(&east, 1, &records[1..]).unwrap(), 5);
-        assert_eq!(mirror.append(&east, 9, &records).unwrap(), 5, "a hole is not filled with later ones");
+        assert_eq!(
+            mirror.append(&east, 9, &records).unwrap(),
+            5,
+            "a hole is not filled with later ones"
+        );
         assert_eq!(mirror.append(&hq, 0, &records[..1]).unwrap(), 1);
         assert_eq!(mirror.size(&east).unwrap(), 5);
         drop(mirror);

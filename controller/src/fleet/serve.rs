@@ -28,11 +28,9 @@ impl FleetService {
     }
 
     fn site<T>(request: &Request<T>) -> Result<SiteId, Status> {
-        request
-            .extensions()
-            .get::<Peer>()
-            .and_then(|peer| peer.site.clone())
-            .ok_or_else(|| Status::unauthenticated("a connection without certificate may only enrol"))
+        request.extensions().get::<Peer>().and_then(|peer| peer.site.clone()).ok_or_else(|| {
+            Status::unauthenticated("a connection without certificate may only enrol")
+        })
     }
 
     fn issue(&self, csr: &[u8], site: &SiteId) -> Result<Issued, Status> {

@@ -68,7 +68,12 @@ pub(super) fn serve_agents(fleet: &Fleet) -> Served {
     served
 }
 
-pub(super) async fn run(fleet: Fleet, connection: Connection, site: Option<SiteId>, served: Served) {
+pub(super) async fn run(
+    fleet: Fleet,
+    connection: Connection,
+    site: Option<SiteId>,
+    served: Served,
+) {
     let Some(site) = site else {
         let enrolling = streams(&fleet, &connection, None, &served);
         if tokio::time::timeout(ENROL, enrolling).await.is_err() {
