@@ -7,17 +7,24 @@
 //! | [`registry`] | knows sites, cameras, accounts |
 //! | [`evidence`] | takes a request to a bundle |
 //! | [`ledger`] | the one door to all of that |
-//! | [`bundle`] | makes bundles of pulled footage |
 //! | [`fleet`] | holds the sites' connections |
 //! | [`pki`] | issues certificates |
-//! | [`limits`] | every limit, with its arithmetic |
+//! | [`bundle`] | makes bundles |
+//! | [`reconcile`] | makes what is so match what should be |
+//! | [`api`] | translates for people and systems |
+//! | [`config`], [`limits`] | settings; every limit, with its arithmetic |
+//! | [`run`] | puts the rooms together |
 
 pub mod access;
+pub mod api;
 pub mod bundle;
+pub mod config;
 pub mod evidence;
 pub mod fleet;
 pub mod ledger;
 pub mod limits;
 pub mod log;
 pub mod pki;
+pub mod reconcile;
 pub mod registry;
+pub mod run;

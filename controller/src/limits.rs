@@ -42,8 +42,8 @@ pub const UNKNOWN_TOKENS_LOGGED_A_MINUTE: u32 = 10;
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 /// Cases worked on at once; more wait their turn. Four sites, each with one pull.
 pub const CASES_AT_ONCE: usize = 4;
-/// Keys asked for in one call, as `ReleaseKeysRequest` says.
-pub const KEYS_A_CALL_MAX: usize = 512;
+/// Holds placed or ended at once; more wait their turn. One 64-camera case takes four rounds.
+pub const HOLDS_AT_ONCE: usize = 16;
 /// When the chain of a camera still does not reach the interval's end this long after it, the case
 /// goes on with what there is: segments are a minute, and agents sign gaps every minute.
 pub const CHAIN_WAIT_S: i64 = 600;

@@ -33,6 +33,8 @@ pub struct Case {
     pub decision: Option<Decision>,
     /// How far it has come.
     pub state: CaseState,
+    /// Where its first event stands in the log.
+    pub position: u64,
 }
 
 /// An authoriser's word.
@@ -255,6 +257,7 @@ pub(super) fn apply_requested(evidence: &mut Evidence, event: &EvidenceRequested
         requested_at: at.at,
         decision: None,
         state: CaseState::Requested,
+        position: at.position,
     };
     evidence.cases.insert(event.case.clone(), case);
 }

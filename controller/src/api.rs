@@ -1,0 +1,31 @@
+//! The gRPC services for people and systems, over TLS: translates, decides nothing.
+//!
+//! Every call carries `authorization: Bearer wh_…`. Refusals travel as a gRPC status with the
+//! stable code in the metadata `watchhouse-code`.
+//!
+//! | file | serves |
+//! |---|---|
+//! | [`serve`] | the port: TLS, limits, health, reflection |
+//! | [`door`] | who calls; what all services share |
+//! | [`status`] | refusal to status, in one match |
+//! | [`convert`] | our types to the wire's, and back |
+//! | [`evidence`] | `Evidence` |
+//! | [`fetch`] | the files of a bundle |
+//! | [`holds`] | `Holds` |
+//! | [`audit`] | `Audit` |
+//! | [`estate`] | `Estate` |
+//! | [`people`] | `People` |
+
+pub mod audit;
+pub mod convert;
+pub mod door;
+pub mod estate;
+pub mod evidence;
+pub mod fetch;
+pub mod holds;
+pub mod people;
+pub mod serve;
+pub mod status;
+
+pub use door::Parts;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,138 @@
+//! Our types to the wire's, and back. Generated types stop here.
+
+use custody::coverage::Span;
+use custody::{PersonId, WallTime};
+use proto::v1;
+
+use super::door::name;
+use crate::access::{Refusal, Role};
+use crate::evidence::hold::HoldOrder;
+use crate::evidence::{Case, CaseState, HoldEntry, RequestOrder};
+use crate::log::Stored;
+use crate::log::key::entry;
+use crate::reconcile::progress::CaseProgress;
+use crate::registry::Account;
+
+/// Reads a request for footage.
+///
+/// # Errors
+/// `name-invalid`, `purpose-unknown`.
+pub fn request_order(wire: &v1::RequestEvidenceRequest) -> Result<RequestOrder, Refusal> {
+    Ok(RequestOrder {
+        cameras: wire.cameras.iter().map(|camera| name(camera)).collect::<Result<_, _>>()?,
+        span: Span { from: WallTime(wire.from_us), to: WallTime(wire.to_us) },
+        purpose: wire.purpose.parse()?,
+        reason: wire.reason.clone(),
+        crime_reference: wire.crime_reference.clone(),
+    })
+}
+
+/// Reads an order to keep footage.
+///
+/// # Errors
+/// `name-invalid`, `purpose-unknown`.
+pub fn hold_order(wire: &v1::PlaceHoldOrder) -> Result<HoldOrder, Refusal> {
+    let case = match wire.case_ref.as_str() {
+        "" => None,
+        case => Some(name(case)?),
+    };
+    Ok(HoldOrder {
+        camera: name(&wire.camera)?,
+        span: Span { from: WallTime(wire.from_us), to: WallTime(wire.to_us) },
+        purpose: wire.purpose.parse()?,
+        reason: wire.reason.clone(),
+        case,
+    })
+}
+
+/// Reads roles.
+///
+/// # Errors
+/// `role-unknown`.
+pub fn roles(wire: &[String]) -> Result<std::collections::BTreeSet<Role>, Refusal> {
+    wire.iter().map(|role| role.parse()).collect()
+}
+
+/// A case, and how it is doing.
+#[must_use]
+pub fn case(case: &Case, progress: CaseProgress) -> v1::Case {
+    let mut wire = v1::Case {
+        case_ref: case.id.to_string(),
+        state: case.state.as_str().to_owned(),
+        cameras: case.cameras.iter().map(ToString::to_string).collect(),
+        from_us: case.span.from.0,
+        to_us: case.span.to.0,
+        purpose: case.purpose.to_string(),
+        reason: case.reason.clone(),
+        crime_reference: case.crime_reference.clone(),
+        requested_by: case.requested_by.to_string(),
+        requested_us: case.requested_at.0,
+        ..v1::Case::default()
+    };
+    if let Some(decision) = &case.decision {
+        wire.decided_by = decision.by.to_string();
+        wire.decided_us = decision.at.0;
+        wire.decision_reason.clone_from(&decision.reason);
+    }
+    match &case.state {
+        CaseState::Requested => "waits for an authoriser".clone_into(&mut wire.detail),
+        CaseState::Refused => {}
+        CaseState::Approved | CaseState::Held => wire.detail = progress.detail,
+        CaseState::Pulling { bytes, .. } => {
+            wire.bytes_to_pull = *bytes;
+            wire.bytes_pulled = progress.bytes_pulled;
+            wire.detail = progress.detail;
+        }
+        CaseState::Bundled(bundled) => {
+            wire.bundled_us = bundled.at.0;
+            wire.bundle_bytes = bundled.bytes;
+            wire.verdict.clone_from(&bundled.verdict);
+            wire.coverage_per_cent = f64::from(bundled.coverage_basis_points) / 100.0;
+            wire.detail.clone_from(&bundled.detail);
+        }
+        CaseState::Failed { code, detail } => wire.detail = format!("{code}: {detail}"),
+    }
+    wire
+}
+
+/// A hold.
+#[must_use]
+pub fn hold(hold: &HoldEntry) -> v1::Hold {
+    v1::Hold {
+        hold: hold.id.to_string(),
+        case_ref: hold.case.as_ref().map(ToString::to_string).unwrap_or_default(),
+        camera: hold.camera.to_string(),
+        from_us: hold.span.from.0,
+        to_us: hold.span.to.0,
+        state: hold.state.as_str().to_owned(),
+        ordered_by: hold.ordered_by.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ordered_us: hold.ordered_at.0,
+        purpose: hold.purpose.map(|purpose| purpose.to_string()).unwrap_or_default(),
+        reason: hold.reason.clone(),
+    }
+}
+
+/// An account, without its token.
+#[must_use]
+pub fn person(person: &PersonId, account: &Account) -> v1::Person {
+    v1::Person {
+        person: person.to_string(),
+        roles: account.roles.iter().map(ToString::to_string).collect(),
+        suspended: account.suspended,
+    }
+}
+
+/// An entry of the log, whole.
+#[must_use]
+pub fn audit_entry(stored: &Stored) -> v1::AuditEntry {
+    v1::AuditEntry {
+        position: stored.position,
+        at_us: stored.at.0,
+        actor: stored.actor.to_string(),
+        event: stored.body.name().to_owned(),
+        object: stored.body.object(),
+        purpose: stored.purpose.map(|purpose| purpose.to_string()).unwrap_or_default(),
+        reason: stored.reason.clone(),
+        json: String::from_utf8_lossy(&entry::value(stored)).into_owned(),
+    }
+}

@@ -1,0 +1,31 @@
+//! Makes what is so match what should be: holds at the sites, and cases from approval to bundle.
+//!
+//! Takes no input. A pass reads the folds, begins whatever is due and not under way, and may run
+//! any number of times; it runs whenever the log moves, and every few seconds. The path after a
+//! crash is therefore the daily path. What cannot be done now is said in the case's `detail` and
+//! tried again; what can never be done ends the case.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`driver`] | the passes, and how much runs at once |
+//! | [`holds`] | places and ends holds at the sites |
+//! | [`cases`] | takes a case from step to step |
+//! | [`footage`] | what the sites' records say (pure) |
+//! | [`binding`] | makes and checks the bundle |
+//! | [`progress`] | what is known of work that is not finished; in memory only |
+//! | [`sites`] | what is asked of the sites |
+
+pub mod binding;
+pub mod cases;
+pub mod driver;
+pub mod footage;
+pub mod holds;
+pub mod progress;
+pub mod sites;
+
+pub use driver::{Parts, run};
+pub use progress::Progress;
+pub use sites::Sites;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Makes the bundle and lets the stand-alone verifier check it, exactly as a stranger would.
+
+use std::path::Path;
+
+use custody::sealing::Key;
+
+use super::cases::Pause;
+use super::footage::Footage;
+use super::{Parts, Sites};
+use crate::bundle::{self, BundleError, CameraPart, Order, SegmentPart};
+use crate::evidence::Case;
+use crate::evidence::case::Step;
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::log::key::entry;
+use crate::registry::Authority;
+
+/// A camera's footage and the keys of its segments, in order.
+pub(super) struct Part {
+    pub(super) footage: Footage,
+    pub(super) keys: Vec<Key>,
+}
+
+/// The bundle cannot be made of what there is.
+pub const BUNDLE_IMPOSSIBLE: &str = "bundle-impossible";
+const VERIFIED: &str = "verified";
+
+/// Makes and checks the bundle on a blocking thread; gives the step that says so.
+pub(super) async fn bind<S: Sites>(
+    parts: &Parts<S>,
+    case: &Case,
+    ready: Vec<Part>,
+) -> Result<Step, Pause> {
+    let (ledger, authority) = (parts.ledger.clone(), parts.authority.clone());
+    let (vault, case) = (parts.vault.clone(), case.clone());
+    let binding = move || bind_now(&ledger, &authority, &vault, &case, ready);
+    match tokio::task::spawn_blocking(binding).await {
+        Ok(bound) => bound,
+        Err(error) => Err(Pause::Waits(format!("making the bundle broke off: {error}"))),
+    }
+}
+
+fn bind_now(
+    ledger: &Ledger,
+    authority: &Authority,
+    vault: &Path,
+    case: &Case,
+    ready: Vec<Part>,
+) -> Result<Step, Pause> {
+    let key_grants = ledger.read(|state| {
+        let sites: std::collections::BTreeSet<_> =
+            case.cameras.iter().map(custody::CameraId::site).collect();
+        let mut grants = Vec::new();
+        for site in sites {
+            let Some(entry) = state.registry.site(site) else { continue };
+            let of_site = authority.grants(site, entry).into_iter();
+            grants.extend(of_site.map(|grant| (site.clone(), grant)));
+        }
+        grants
+    });
+    let order = Order {
+        case: &case.id,
+        cameras: ready.into_iter().map(|part| camera_part(part, vault)).collect(),
+        span: case.span,
+        request_json: request_json(case),
+        audit_jsonl: audit_jsonl(ledger, case)?,
+        key_grants,
+        authority: authority.secret(),
+        now: ledger.clock().now(),
+    };
+    let bundles = vault.join("bundles");
+    host::durable::create_folder(&bundles)
+        .map_err(|e| Pause::Waits(format!("the vault cannot be written: {e}")))?;
+    let folder = bundles.join(case.id.as_str());
+    let built = bundle::build(&order, &folder).map_err(|error| unbuilt(&error, vault))?;
+    let report = verifier::verify(&folder, &authority.public());
+    let verdict = report.verdict();
+    let detail = report.refusals.first().map(ToString::to_string).unwrap_or_default();
+    if verdict == VERIFIED {
+        tracing::info!(case = %case.id, bytes = built.bytes, "bundle made and verified");
+    } else {
+        tracing::warn!(case = %case.id, verdict, detail, "bundle made; the verifier refuses it");
+    }
+    let footage: i64 = report.cameras.iter().map(|c| c.coverage.footage_us).sum();
+    let asked: i64 = report.cameras.iter().map(|c| c.coverage.asked.micros()).sum();
+    let basis_points = footage.saturating_mul(10_000) / asked.max(1);
+    Ok(Step::Bundled {
+        bytes: built.bytes,
+        verdict: verdict.to_owned(),
+        detail: detail.chars().take(limits::TEXT_CHARS_MAX).collect(),
+        coverage_basis_points: u32::try_from(basis_points).unwrap_or(0),
+    })
+}
+
+fn camera_part(part: Part, vault: &Path) -> CameraPart {
+    let Part { footage, keys } = part;
+    let folder =
+        vault.join("segments").join(footage.camera.site().as_str()).join(footage.camera.name());
+    let segments = footage.seqs().into_iter().zip(keys).map(|(seq, key)| SegmentPart {
+        seq,
+        sealed_path: folder.join(format!("{:010}.whseg", seq.0)),
+        key,
+    });
+    CameraPart {
+        segments: segments.collect(),
+        records: footage.records.into_iter().map(|f| (f.envelope, f.record)).collect(),
+        camera: footage.camera,
+    }
+}
+
+fn unbuilt(error: &BundleError, vault: &Path) -> Pause {
+    match error {
+        BundleError::Segment { camera, seq, .. } => {
+            // Not as signed: pulled anew next time.
+            let folder = vault.join("segments").join(camera.site().as_str()).join(camera.name());
+            let path = folder.join(format!("{:010}.whseg", seq.0));
+            tracing::warn!(%camera, %seq, %error, "a pulled file is not as signed");
+            match host::durable::remove(&path) {
+                Ok(()) => Pause::Waits(error.to_string()),
+                Err(e) => Pause::Waits(format!("{error}; and it cannot be removed: {e}")),
+            }
+        }
+        BundleError::Io { source, .. } => {
+            tracing::error!(%error, %source, "a bundle cannot be written");
+            Pause::Waits(format!("{error}: {source}"))
+        }
+        BundleError::Order { .. } | BundleError::Media { .. } => {
+            Pause::Fails { code: BUNDLE_IMPOSSIBLE, detail: error.to_string() }
+        }
+    }
+}
+
+fn request_json(case: &Case) -> Vec<u8> {
+    let decision = case.decision.as_ref().map(|decision| {
+        serde_json::json!({
+            "by": decision.by,
+            "at": decision.at,
+            "reason": decision.reason,
+        })
+    });
+    let request = serde_json::json!({
+        "case": case.id,
+        "cameras": case.cameras,
+        "from": case.span.from,
+        "to": case.span.to,
+        "purpose": case.purpose,
+        "reason": case.reason,
+        "crime_reference": case.crime_reference,
+        "requested_by": case.requested_by,
+        "requested_at": case.requested_at,
+        "approval": decision,
+    });
+    let mut text = serde_json::to_vec_pretty(&request).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// The case's own events, one a line, each as it lies in the log.
+fn audit_jsonl(ledger: &Ledger, case: &Case) -> Result<Vec<u8>, Pause> {
+    let mut lines = Vec::new();
+    let mut from = case.position;
+    loop {
+        let entries = ledger.entries(from, limits::READ_ENTRIES).map_err(Pause::Refused)?;
+        for stored in &entries {
+            if stored.body.case() == Some(&case.id) {
+                lines.extend_from_slice(&entry::value(stored));
+                lines.push(b'\n');
+            }
+        }
+        match entries.last() {
+            Some(last) if entries.len() == limits::READ_ENTRIES => from = last.position + 1,
+            _ => return Ok(lines),
+        }
+    }
+}

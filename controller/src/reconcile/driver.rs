@@ -1,0 +1,121 @@
+//! The passes: begin whatever is due and not under way.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use custody::{CaseId, HoldId};
+use host::Tasks;
+use tokio::sync::Semaphore;
+
+use super::{Progress, Sites, cases, holds};
+use crate::evidence::HoldState;
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::registry::Authority;
+
+/// What reconciling needs.
+pub struct Parts<S> {
+    /// The door to the state.
+    pub ledger: Ledger,
+    /// The sites.
+    pub sites: S,
+    /// Signs bundles and vouches for the sites' keys.
+    pub authority: Arc<Authority>,
+    /// Pulled files and bundles: the folder with `segments/` and `bundles/`.
+    pub vault: PathBuf,
+    /// What is told of work under way.
+    pub progress: Progress,
+    /// Where its tasks hang.
+    pub tasks: Tasks,
+}
+
+/// One thing to do; done by one task at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    Case(CaseId),
+    Hold(HoldId),
+}
+
+struct Driver<S> {
+    parts: Arc<Parts<S>>,
+    /// What is under way. Held for moments only.
+    under_way: Arc<Mutex<BTreeSet<Work>>>,
+    case_slots: Arc<Semaphore>,
+    hold_slots: Arc<Semaphore>,
+}
+
+/// Runs passes until shutdown. What is under way then is left where it is; the next start goes on.
+pub async fn run<S: Sites>(parts: Parts<S>) {
+    let driver = Driver {
+        parts: Arc::new(parts),
+        under_way: Arc::default(),
+        case_slots: Arc::new(Semaphore::new(limits::CASES_AT_ONCE)),
+        hold_slots: Arc::new(Semaphore::new(limits::HOLDS_AT_ONCE)),
+    };
+    let tasks = driver.parts.tasks.clone();
+    let mut log_moved = driver.parts.ledger.watch();
+    loop {
+        driver.pass();
+        tokio::select! {
+            () = tasks.stopping() => return,
+            moved = log_moved.changed() => {
+                if moved.is_err() {
+                    return;
+                }
+                // A burst of events is one pass.
+                tokio::time::sleep(BURST).await;
+            }
+            () = tokio::time::sleep(limits::RECONCILE_EVERY) => {}
+        }
+    }
+}
+
+const BURST: Duration = Duration::from_millis(50);
+
+impl<S: Sites> Driver<S> {
+    fn pass(&self) {
+        let due: Vec<Work> = self.parts.ledger.read(|state| {
+            let holds = state.evidence.holds().filter(|hold| {
+                matches!(hold.state, HoldState::Ordered | HoldState::ReleaseOrdered)
+            });
+            let cases = state.evidence.cases().filter(|case| case.state.is_under_way());
+            holds
+                .map(|hold| Work::Hold(hold.id.clone()))
+                .chain(cases.map(|case| Work::Case(case.id.clone())))
+                .collect()
+        });
+        for work in due {
+            self.begin(work);
+        }
+    }
+
+    fn begin(&self, work: Work) {
+        let is_new =
+            self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(work.clone());
+        if !is_new {
+            return;
+        }
+        let (parts, under_way) = (self.parts.clone(), self.under_way.clone());
+        let slots = match &work {
+            Work::Case(_) => self.case_slots.clone(),
+            Work::Hold(_) => self.hold_slots.clone(),
+        };
+        self.parts.tasks.spawn("reconcile", async move {
+            let done = async {
+                // The semaphore is never closed.
+                let Ok(_slot) = slots.acquire().await else { return };
+                match &work {
+                    Work::Case(case) => cases::advance(&parts, case).await,
+                    Work::Hold(hold) => holds::advance(&parts, hold).await,
+                }
+            };
+            tokio::select! {
+                () = done => {}
+                () = parts.tasks.stopping() => {}
+            }
+            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&work);
+        });
+    }
+}

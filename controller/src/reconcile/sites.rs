@@ -1,0 +1,89 @@
+//! What is asked of the sites: the fleet's calls, named so that the steps can be tested against
+//! sites that are away, refuse or break off.
+
+use std::future::Future;
+
+use custody::coverage::Span;
+use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
+
+use crate::fleet::{Fleet, FleetError, Found, Placed, ReleasedKeys, WantedSegment};
+
+/// The sites, as the reconciler sees them. Every call may be repeated.
+pub trait Sites: Send + Sync + 'static {
+    /// [`Fleet::find`].
+    fn find(
+        &self,
+        camera: &CameraId,
+        span: Span,
+    ) -> impl Future<Output = Result<Found, FleetError>> + Send;
+
+    /// [`Fleet::place_hold`].
+    fn place_hold(
+        &self,
+        hold: &HoldId,
+        case: &CaseId,
+        camera: &CameraId,
+        span: Span,
+    ) -> impl Future<Output = Result<Placed, FleetError>> + Send;
+
+    /// [`Fleet::release_hold`].
+    fn release_hold(
+        &self,
+        site: &SiteId,
+        hold: &HoldId,
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::pull`].
+    fn pull(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::release_keys`].
+    fn release_keys(
+        &self,
+        case: &CaseId,
+        camera: &CameraId,
+        seqs: &[Seq],
+    ) -> impl Future<Output = Result<ReleasedKeys, FleetError>> + Send;
+}
+
+impl Sites for Fleet {
+    async fn find(&self, camera: &CameraId, span: Span) -> Result<Found, FleetError> {
+        Self::find(self, camera, span).await
+    }
+
+    async fn place_hold(
+        &self,
+        hold: &HoldId,
+        case: &CaseId,
+        camera: &CameraId,
+        span: Span,
+    ) -> Result<Placed, FleetError> {
+        Self::place_hold(self, hold, case, camera, span).await
+    }
+
+    async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
+        Self::release_hold(self, site, hold).await
+    }
+
+    async fn pull(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), FleetError> {
+        Self::pull(self, site, wanted, progress).await
+    }
+
+    async fn release_keys(
+        &self,
+        case: &CaseId,
+        camera: &CameraId,
+        seqs: &[Seq],
+    ) -> Result<ReleasedKeys, FleetError> {
+        Self::release_keys(self, case, camera, seqs).await
+    }
+}

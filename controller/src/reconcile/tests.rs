@@ -1,0 +1,324 @@
+//! Cases and holds against sites that are away, refuse, break off, or have nothing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use custody::coverage::Span;
+use custody::dsse::Envelope;
+use custody::record::{Gap, GapReason, Record, Statement};
+use custody::{CameraId, CaseId, Digest, HoldId, SecretKey, Seq, SiteId, WallTime};
+use host::{Clock, Tasks};
+
+use super::*;
+use crate::access::{Actor, Purpose, Role};
+use crate::evidence::hold::HoldOrder;
+use crate::evidence::{CaseState, HoldState, RequestOrder};
+use crate::fleet::{FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
+use crate::ledger::{Command, Ledger, State};
+use crate::limits;
+use crate::log::RocksLog;
+use crate::registry::Authority;
+
+/// What the site does when it is asked.
+#[derive(Default)]
+struct Mood {
+    is_away: bool,
+    refuses: bool,
+    records: Vec<FoundRecord>,
+    holds: Vec<HoldId>,
+    finds: u32,
+}
+
+/// The sites, in one process.
+#[derive(Clone, Default)]
+struct Village(Arc<Mutex<Mood>>);
+
+impl Village {
+    fn set(&self, change: impl FnOnce(&mut Mood)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    fn answer(&self, site: &SiteId) -> Result<(), FleetError> {
+        let mood = self.0.lock().unwrap();
+        if mood.is_away {
+            return Err(FleetError::Away { site: site.clone() });
+        }
+        if mood.refuses {
+            let why = "no such camera".to_owned();
+            return Err(FleetError::Refused { site: site.clone(), why });
+        }
+        Ok(())
+    }
+}
+
+impl Sites for Village {
+    async fn find(&self, camera: &CameraId, _span: Span) -> Result<Found, FleetError> {
+        self.answer(camera.site())?;
+        self.set(|mood| mood.finds += 1);
+        let records = self.0.lock().unwrap().records.clone();
+        Ok(Found { camera_known: true, records })
+    }
+    async fn place_hold(
+        &self,
+        hold: &HoldId,
+        _case: &CaseId,
+        camera: &CameraId,
+        _span: Span,
+    ) -> Result<Placed, FleetError> {
+        self.answer(camera.site())?;
+        self.set(|mood| mood.holds.push(hold.clone()));
+        Ok(Placed { segments: 11, open: false })
+    }
+    async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
+        self.answer(site)?;
+        self.set(|mood| mood.holds.retain(|held| held != hold));
+        Ok(())
+    }
+    async fn pull(
+        &self,
+        site: &SiteId,
+        _wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), FleetError> {
+        progress(5);
+        Err(FleetError::Broken { site: site.clone(), why: "the line broke".to_owned() })
+    }
+    async fn release_keys(
+        &self,
+        _case: &CaseId,
+        camera: &CameraId,
+        _seqs: &[Seq],
+    ) -> Result<ReleasedKeys, FleetError> {
+        Err(FleetError::Away { site: camera.site().clone() })
+    }
+}
+
+struct Scene {
+    folder: tempfile::TempDir,
+    village: Village,
+    clock: Clock,
+    ledger: Ledger,
+    progress: Progress,
+    tasks: Tasks,
+}
+
+fn at(text: &str) -> WallTime {
+    text.parse().unwrap()
+}
+
+fn asked() -> Span {
+    Span { from: at("2026-11-21T11:50:00Z"), to: at("2026-11-21T11:59:00Z") }
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::simulated(at("2026-11-21T12:00:00Z"));
+        let log = RocksLog::open(&folder.path().join("log")).unwrap();
+        let ledger = Ledger::open(Box::new(log), clock.clone()).unwrap();
+        let scene = Self {
+            village: Village::default(),
+            clock,
+            ledger,
+            progress: Progress::default(),
+            tasks: Tasks::new(),
+            folder,
+        };
+        for (name, role) in [
+            ("s.root", Role::Administrator),
+            ("k.ode", Role::Technician),
+            ("a.bell", Role::Authoriser),
+        ] {
+            let add = Command::AddPerson {
+                person: name.parse().unwrap(),
+                roles: [role].into(),
+                token_sha256: Digest::of(name.as_bytes()),
+            };
+            scene.ledger.submit(Actor::Controller, add).unwrap();
+        }
+        let site: SiteId = "east".parse().unwrap();
+        let secret_sha256 = Digest::of(b"secret");
+        let token = Command::CreateEnrolmentToken { site: site.clone(), secret_sha256, lives_s: 0 };
+        scene.act("s.root", token);
+        let enrol = Command::EnrolSite {
+            site: site.clone(),
+            secret_sha256,
+            evidence_key: SecretKey::from_seed(&[7; 32]).public().to_bytes(),
+            serial: "40".to_owned(),
+            certificate_ends: at("2027-01-20T12:00:00Z"),
+        };
+        scene.ledger.submit(Actor::Controller, enrol).unwrap();
+        let cameras = vec!["east/ext-01".parse().unwrap()];
+        let announce = Command::AnnounceCameras { site: site.clone(), cameras };
+        scene.ledger.submit(Actor::Site(site), announce).unwrap();
+        scene
+    }
+
+    fn act(&self, who: &str, command: Command) {
+        self.ledger.submit(Actor::Person(who.parse().unwrap()), command).unwrap();
+    }
+
+    fn approved(&self) -> CaseId {
+        let order = RequestOrder {
+            cameras: vec!["east/ext-01".parse().unwrap()],
+            span: asked(),
+            purpose: Purpose::Security,
+            reason: "fall on the front steps".to_owned(),
+            crime_reference: String::new(),
+        };
+        self.act("k.ode", Command::RequestEvidence(order));
+        let case: CaseId = "WH-2026-000001".parse().unwrap();
+        let reason = "proportionate".to_owned();
+        self.act("a.bell", Command::ApproveCase { case: case.clone(), reason });
+        case
+    }
+
+    fn run(&self) {
+        let parts = Parts {
+            ledger: self.ledger.clone(),
+            sites: self.village.clone(),
+            authority: Arc::new(Authority::create(self.folder.path()).ok().unwrap()),
+            vault: self.folder.path().join("vault"),
+            progress: self.progress.clone(),
+            tasks: self.tasks.clone(),
+        };
+        self.tasks.spawn("driver", run(parts));
+    }
+
+    /// The site's agent comes back, which is an event, which is a pass.
+    fn agent_comes(&self) {
+        let (site, remote) = ("east".parse().unwrap(), "10.1.0.2:1".to_owned());
+        self.ledger.submit(Actor::Controller, Command::SiteConnected { site, remote }).unwrap();
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&State, &Progress) -> bool) {
+        let (mut log, mut progress) = (self.ledger.watch(), self.progress.watch());
+        let waiting = async {
+            while !self.ledger.read(|state| is_so(state, &self.progress)) {
+                tokio::select! {
+                    moved = log.changed() => moved.unwrap(),
+                    moved = progress.changed() => moved.unwrap(),
+                }
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "{what}");
+    }
+
+    async fn end(self) {
+        assert!(self.tasks.shut_down(Duration::from_secs(10)).await);
+    }
+}
+
+fn gap(end: WallTime) -> FoundRecord {
+    let gap = Gap {
+        camera: "east/ext-01".parse().unwrap(),
+        seq: Seq(4),
+        prev: Digest::NONE,
+        boot_id: "boot".to_owned(),
+        start: at("2026-11-21T11:00:00Z"),
+        end,
+        reason: GapReason::CameraUnreachable,
+        detail: String::new(),
+        clock: Clock::simulated(end).quality(),
+    };
+    let record = Record::Other(Statement::Gap(gap));
+    let envelope: Envelope = record.sign(&SecretKey::from_seed(&[7; 32]));
+    FoundRecord { envelope, record, file_bytes: 0 }
+}
+
+fn state_of<'a>(state: &'a State, case: &CaseId) -> &'a CaseState {
+    &state.evidence.case(case).unwrap().state
+}
+
+#[tokio::test]
+async fn a_case_waits_for_its_site_and_fails_where_there_are_only_gaps() {
+    let scene = Scene::new();
+    scene.village.set(|mood| {
+        mood.is_away = true;
+        mood.records = vec![gap(asked().to)];
+    });
+    let case = scene.approved();
+    scene.run();
+    scene
+        .until("it says that the site is away", |state, progress| {
+            *state_of(state, &case) == CaseState::Approved
+                && progress.of(&case).detail.contains("east is not connected")
+        })
+        .await;
+    scene.village.set(|mood| mood.is_away = false);
+    scene.agent_comes();
+    let hold: HoldId = "WH-2026-000001-01".parse().unwrap();
+    scene
+        .until("it fails, and its hold is released", |state, _| {
+            let is_released = state.evidence.hold(&hold).unwrap().state == HoldState::Released;
+            matches!(state_of(state, &case), CaseState::Failed { code, detail }
+                if code == "no-footage" && detail.contains("east/ext-01: camera-unreachable"))
+                && is_released
+        })
+        .await;
+    assert!(scene.village.0.lock().unwrap().holds.is_empty());
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_case_waits_for_the_segment_that_is_being_recorded() {
+    let scene = Scene::new();
+    scene.village.set(|mood| mood.records = vec![gap(at("2026-11-21T11:58:00Z"))]);
+    let case = scene.approved();
+    scene.run();
+    scene
+        .until("it says what it waits for", |state, progress| {
+            *state_of(state, &case) == CaseState::Held
+                && progress.of(&case).detail.contains("last segment")
+        })
+        .await;
+    // Long after the interval's end nothing more will come.
+    let wait_ms = u64::try_from(limits::CHAIN_WAIT_S).unwrap() * 1000;
+    scene.clock.advance_ms(wait_ms);
+    scene.agent_comes();
+    scene
+        .until("it goes on with what there is", |state, _| state_of(state, &case).is_final())
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_site_that_refuses_ends_the_case() {
+    let scene = Scene::new();
+    scene.village.set(|mood| mood.refuses = true);
+    let case = scene.approved();
+    scene.run();
+    scene
+        .until("it fails", |state, _| {
+            matches!(state_of(state, &case), CaseState::Failed { code, detail }
+                if code == "site-refused" && detail.contains("no such camera"))
+        })
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_hold_without_a_case_is_placed_and_released() {
+    let scene = Scene::new();
+    scene.run();
+    let order = HoldOrder {
+        camera: "east/ext-01".parse().unwrap(),
+        span: asked(),
+        purpose: Purpose::Security,
+        reason: "fall on the front steps".to_owned(),
+        case: None,
+    };
+    scene.act("k.ode", Command::PlaceHold(order));
+    let hold: HoldId = "H-2026-000001".parse().unwrap();
+    let is = |wanted: HoldState| {
+        let hold = hold.clone();
+        move |state: &State, _: &Progress| state.evidence.hold(&hold).unwrap().state == wanted
+    };
+    scene.until("it is placed", is(HoldState::Placed { segments: 11 })).await;
+    assert_eq!(scene.village.0.lock().unwrap().holds, std::slice::from_ref(&hold));
+    let reason = "claim withdrawn".to_owned();
+    scene.act("k.ode", Command::ReleaseHold { hold: hold.clone(), reason });
+    scene.until("it is released", is(HoldState::Released)).await;
+    assert!(scene.village.0.lock().unwrap().holds.is_empty());
+    scene.end().await;
+}

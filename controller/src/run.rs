@@ -1,0 +1,196 @@
+//! Puts the rooms together: prepares a new controller, starts one, runs it until it is asked to
+//! stop or its log fails.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use custody::PersonId;
+use host::durable::{self, Reader};
+use host::{Clock, Tasks, tasks};
+
+use crate::access::{Actor, Refusal, Role};
+use crate::api::{self, ServeError};
+use crate::config::Config;
+use crate::fleet::{self, Fleet};
+use crate::ledger::{Command, Ledger};
+use crate::limits;
+use crate::log::{Fatal, RocksLog};
+use crate::pki::{self, PkiError};
+use crate::reconcile::{self, Progress};
+use crate::registry::authority::AuthorityError;
+use crate::registry::{Authority, token};
+
+/// The file with the first administrator's token.
+pub const TOKEN_FILE: &str = "administrator.token";
+
+/// Why a controller cannot be prepared or run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is a controller already.
+    #[error("{0} already holds a controller: nothing was changed; remove nothing without a backup")]
+    AlreadyThere(PathBuf),
+    /// A file or folder.
+    #[error("{path}: cannot be written; check the folder's owner and space")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The event log.
+    #[error("the event log cannot be used")]
+    Log(#[source] Fatal),
+    /// The event log failed while running.
+    #[error("the event log failed; start again when its disc is well")]
+    LogBroken,
+    /// The first administrator.
+    #[error("the administrator cannot be added")]
+    Administrator(#[source] Refusal),
+    /// The signing key.
+    #[error("the authority's key cannot be used")]
+    Authority(#[source] AuthorityError),
+    /// The certificates.
+    #[error("the certificates cannot be used; was `controller init` run?")]
+    Pki(#[source] PkiError),
+    /// The sites' door.
+    #[error("the door for the sites cannot be opened")]
+    Fleet(#[source] fleet::OpenError),
+    /// The API.
+    #[error("the API cannot be opened")]
+    Api(#[source] ServeError),
+    /// Signals.
+    #[error("signals cannot be handled")]
+    Signals(#[source] io::Error),
+}
+
+/// What a running controller listens on.
+#[derive(Debug, Clone, Copy)]
+pub struct Running {
+    /// UDP, for agents.
+    pub fleet: SocketAddr,
+    /// TCP, for people and systems.
+    pub api: SocketAddr,
+}
+
+/// Makes the authority, the log and the first administrator; gives the file with their token. May
+/// be repeated after it was broken off, until there is an administrator. Blocks.
+///
+/// # Errors
+/// When there is a controller already, or a file cannot be written.
+pub fn init(config: &Config, administrator: &PersonId, clock: &Clock) -> Result<PathBuf, RunError> {
+    let state = &config.state_dir;
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::File { path, source }
+    };
+    durable::create_folder(state).map_err(file(state))?;
+    let ledger = open_ledger(state, clock)?;
+    if ledger.read(|state| state.registry.accounts().next().is_some()) {
+        return Err(RunError::AlreadyThere(state.clone()));
+    }
+    let pki_folder = state.join("pki");
+    if !pki_folder.join("ca.pem").exists() {
+        pki::create(&pki_folder, clock.now()).map_err(RunError::Pki)?;
+    }
+    Authority::create(state).map_err(RunError::Authority)?;
+    let bearer = token::new_bearer();
+    let path = state.join(TOKEN_FILE);
+    // The token first: an administrator whose token nobody has would lock everyone out.
+    durable::replace(&path, bearer.as_bytes(), Reader::Owner).map_err(file(&path))?;
+    let add = Command::AddPerson {
+        person: administrator.clone(),
+        roles: [Role::Administrator].into(),
+        token_sha256: token::bearer_sha256(&bearer),
+    };
+    ledger.submit(Actor::Controller, add).map_err(RunError::Administrator)?;
+    Ok(path)
+}
+
+fn open_ledger(state_dir: &Path, clock: &Clock) -> Result<Ledger, RunError> {
+    let folder = state_dir.join("log");
+    let log = RocksLog::open(&folder).map_err(RunError::Log)?;
+    Ledger::open(Box::new(log), clock.clone()).map_err(RunError::Log)
+}
+
+/// Starts all rooms on `tasks`.
+///
+/// # Errors
+/// When something cannot be opened.
+pub async fn start(
+    config: &Config,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<(Running, Ledger), RunError> {
+    let state = &config.state_dir;
+    let pki_folder = state.join("pki");
+    let certificates = pki::Authority::open(&pki_folder, &config.names, clock.now())
+        .map_err(RunError::Pki)
+        .map(Arc::new)?;
+    let authority = Authority::open(state).map_err(RunError::Authority).map(Arc::new)?;
+    let ledger = open_ledger(state, clock)?;
+    let (fleet, fleet_address) = Fleet::open(fleet::Parts {
+        ledger: ledger.clone(),
+        authority: certificates.clone(),
+        state_dir: state.clone(),
+        listen: config.fleet,
+        pull_bytes_per_second: config.pull_bytes_per_second,
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+    })
+    .map_err(RunError::Fleet)?;
+    let progress = Progress::default();
+    let vault = state.join("vault");
+    let parts = api::Parts {
+        ledger: ledger.clone(),
+        fleet: fleet.clone(),
+        progress: progress.clone(),
+        ca_sha256: certificates.digest(),
+        bundles: vault.join("bundles"),
+        tasks: tasks.clone(),
+    };
+    let api_address = api::serve(parts, config.api, &pki_folder).await.map_err(RunError::Api)?;
+    let parts = reconcile::Parts {
+        ledger: ledger.clone(),
+        sites: fleet,
+        authority,
+        vault,
+        progress,
+        tasks: tasks.clone(),
+    };
+    tasks.spawn("reconcile driver", reconcile::run(parts));
+    tracing::info!(fleet = %fleet_address, api = %api_address, "controller is up");
+    Ok((Running { fleet: fleet_address, api: api_address }, ledger))
+}
+
+/// Runs until a signal asks it to stop, or its log fails.
+///
+/// # Errors
+/// When it cannot start, or its log failed.
+pub async fn run(config: &Config) -> Result<(), RunError> {
+    let (clock, tree) = (Clock::system(), Tasks::new());
+    let stop = tasks::stop_signal();
+    let started = start(config, &clock, &tree).await;
+    let (_, ledger) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            tree.shut_down(limits::SHUTDOWN).await;
+            return Err(error);
+        }
+    };
+    let mut broken = ledger.broken();
+    let ended = tokio::select! {
+        stopped = stop => stopped.map_err(RunError::Signals),
+        _ = broken.wait_for(|broken| *broken) => Err(RunError::LogBroken),
+    };
+    tracing::info!("stopping");
+    if !tree.shut_down(limits::SHUTDOWN).await {
+        tracing::warn!("some tasks did not end in time");
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests;
