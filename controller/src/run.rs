@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +112,12 @@ pub fn init(config: &Config, administrator: &PersonId, clock: &Clock) -> Result<
 
 fn open_ledger(state_dir: &Path, clock: &Clock) -> Result<Ledger, RunError> {
     let folder = state_dir.join("log");
+    // Names and reasons stand in it: for the controller's user alone.
+    let private = || {
+        durable::create_folder(&folder)?;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
+    };
+    private().map_err(|source| RunError::File { path: folder.clone(), source })?;
     let log = RocksLog::open(&folder).map_err(RunError::Log)?;
     Ledger::open(Box::new(log), clock.clone()).map_err(RunError::Log)
 }

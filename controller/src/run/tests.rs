@@ -1,7 +1,6 @@
 //! A whole controller on loopback: prepared, started, and called over TLS by people with and
 //! without leave.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use proto::v1;
@@ -46,6 +45,8 @@ impl Scene {
         let clock = Clock::system();
         let token_path = init(&config, &"s.root".parse().unwrap(), &clock).unwrap();
         assert_eq!(token_path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let log = folder.path().join("log");
+        assert_eq!(log.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let administrator = std::fs::read_to_string(&token_path).unwrap();
         let again = init(&config, &"s.root".parse().unwrap(), &clock);
         assert!(matches!(again, Err(RunError::AlreadyThere(_))));
