@@ -35,14 +35,24 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether the process must end when the step fails: nobody knows what the disc then holds.
-    fn is_fatal(self) -> bool {
-        matches!(self, Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex)
+    /// Whether the process must end when the step fails so: nobody knows what the disc then holds.
+    fn is_fatal(self, error: &io::Error) -> bool {
+        match self {
+            Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex => true,
+            // These hold a sync of their own.
+            Self::MakeFolder | Self::WriteHold => may_be_sync(error),
+            Self::WriteHead
+            | Self::WriteFragment
+            | Self::WriteManifest
+            | Self::Truncate
+            | Self::Unlink
+            | Self::DestroyKey => false,
+        }
     }
 
     /// What the failure of this step is to the caller.
     pub(super) fn error(self, what: String, source: io::Error) -> StoreError {
-        if self.is_fatal() {
+        if self.is_fatal(&source) {
             return StoreError::Fatal { what, source };
         }
         match source.kind() {
@@ -52,6 +62,20 @@ impl Step {
             _ => StoreError::DiscFault { what, source },
         }
     }
+}
+
+/// Whether an error of a step that also syncs may come from the sync: what only opening, creating or
+/// writing says does not.
+pub(super) fn may_be_sync(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Takes the store's durable steps.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use custody::Refusal;
 
+use super::disc::may_be_sync;
 use crate::seal::KeyError;
 
 /// An operation of the store that did not happen.
@@ -84,6 +85,9 @@ impl StoreError {
 
 impl From<KeyError> for StoreError {
     fn from(error: KeyError) -> Self {
-        Self::Key(error)
+        match error {
+            KeyError::Disc { what, source } if may_be_sync(&source) => Self::Fatal { what, source },
+            error => Self::Key(error),
+        }
     }
 }

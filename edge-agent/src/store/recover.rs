@@ -34,6 +34,9 @@ pub struct Recovery {
     pub orderly: bool,
     /// Segments that nobody had closed.
     pub salvaged: Vec<(CameraId, Salvaged)>,
+    /// Cameras whose segment the disc would not let be closed, and why; the camera's next operation
+    /// tries again.
+    pub unsettled: Vec<(CameraId, StoreError)>,
     /// Files whose logged erasure was finished now.
     pub erased_leftovers: usize,
     /// Complete files that the index did not know and now does.
@@ -209,8 +212,15 @@ fn settle_all(core: &Core, recovery: &mut Recovery) -> Result<(), StoreError> {
         if let Writing::Abandoned(row) = &line.writing {
             core.use_epoch(row.epoch);
         }
-        if let Some(salvaged) = salvage::settle(core, camera, &mut line)? {
-            recovery.salvaged.push((camera.clone(), salvaged));
+        match salvage::settle(core, camera, &mut line) {
+            Ok(Some(salvaged)) => recovery.salvaged.push((camera.clone(), salvaged)),
+            Ok(None) => {}
+            Err(error @ (StoreError::DiscFull { .. } | StoreError::DiscFault { .. })) => {
+                // The store must open, or retention could never make room.
+                recovery.unsettled.push((camera.clone(), error));
+                continue;
+            }
+            Err(error) => return Err(error),
         }
         rebuild::adopt(core, camera, &mut line, recovery)?;
     }
@@ -238,7 +248,8 @@ fn say_started(core: &Core, cameras: &[CameraId], orderly: bool) -> Result<(), S
     };
     for camera in cameras {
         let mut line = core.line(camera)?;
-        if line.head.is_some() {
+        // The chain of an unsettled camera goes on with the segment that is still to be closed.
+        if line.head.is_some() && matches!(line.writing, Writing::Nothing) {
             core.write_gap(camera, &mut line, (None, now), reason, detail)?;
         }
     }

@@ -365,3 +365,38 @@ fn another_sites_disc_is_refused_by_name() {
     assert!(said.contains("segments/volume.json names"), "{said}");
     assert!(said.contains("mount the disc that belongs here"), "{said}");
 }
+
+#[test]
+fn many_cameras_record_side_by_side_into_one_log() {
+    let mut site = Site::new();
+    site.cameras = (1..=12).map(|n| format!("east/ext-{n:02}").parse().unwrap()).collect();
+    let (store, _) = site.start();
+    std::thread::scope(|threads| {
+        for camera in &site.cameras {
+            let store = store.clone();
+            threads.spawn(move || {
+                for minute in 0..5 {
+                    // The clock is shared: a segment begins where the camera's last one ended.
+                    let start = store.chain_end(camera).unwrap().unwrap_or(BEGIN);
+                    let mut file = store.open_segment(camera, ask(start, None)).unwrap();
+                    for second in 0..3 {
+                        let bytes = format!("{camera} {minute} {second}").into_bytes();
+                        let start = file.end();
+                        file.append_plain(crate::seal::Plain::fake(&bytes, start, 1_000_000))
+                            .unwrap();
+                    }
+                    let end = file.end();
+                    file.close(end, 0, None).unwrap();
+                }
+            });
+        }
+        for _ in 0..20 {
+            // Whoever reads the log meanwhile sees no hole and nothing that is not yet there.
+            let size = store.log_size();
+            let read = store.log_read(0, usize::MAX, usize::MAX).unwrap();
+            assert!(u64::try_from(read.len()).unwrap() >= size);
+        }
+    });
+    assert_eq!(store.stats().unwrap().segments, 60);
+    sound(&store);
+}
