@@ -400,3 +400,11 @@ fn many_cameras_record_side_by_side_into_one_log() {
     assert_eq!(store.stats().unwrap().segments, 60);
     sound(&store);
 }
+
+/// The recorder hands its open segment from one blocking thread to the next.
+const _: () = {
+    const fn may_change_threads<T: Send + 'static>() {}
+    may_change_threads::<super::super::OpenFile>();
+    may_change_threads::<Store>();
+    may_change_threads::<crate::retention::Sweeper>();
+};
