@@ -1,2 +1,7 @@
-//! The command line of Watchhouse.
-fn main() {}
+//! `watchhouse`: see [`watchhouse_cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    watchhouse_cli::main()
+}
