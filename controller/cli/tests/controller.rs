@@ -1,4 +1,5 @@
 //! The command line against a server over real TLS: its CA, its token, its refusals.
+#![expect(clippy::unwrap_used, reason = "a test ends where it unwraps nothing")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
