@@ -40,6 +40,8 @@ pub const UNKNOWN_TOKENS_LOGGED_A_MINUTE: u32 = 10;
 
 /// Without a signal the reconciler looks this often whether all is as it should be.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// Work that failed outside begins again only after this.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Cases worked on at once; more wait their turn. Four sites, each with one pull.
 pub const CASES_AT_ONCE: usize = 4;
 /// Holds placed or ended at once; more wait their turn. One 64-camera case takes four rounds.

@@ -9,6 +9,7 @@ use custody::{CaseId, SiteId};
 use futures::future::join_all;
 
 use super::binding::{self, Part};
+use super::driver::Rest;
 use super::footage::Footage;
 use super::{Parts, Sites};
 use crate::access::{Actor, Code, Refusal};
@@ -22,6 +23,8 @@ use crate::ledger::Command;
 pub(super) enum Pause {
     /// It waits for this, and is tried again.
     Waits(String),
+    /// Its holds are not all placed.
+    Holds,
     /// It never will.
     Fails {
         /// A stable code.
@@ -49,9 +52,11 @@ pub const SITE_REFUSED: &str = "site-refused";
 const DETAIL_CHARS_MAX: usize = 2000;
 
 /// Goes as far as the case goes now.
-pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &CaseId) {
+pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &CaseId) -> Rest {
     loop {
-        let Ok(case) = parts.ledger.read(|state| state.evidence.case(id).cloned()) else { return };
+        let Ok(case) = parts.ledger.read(|state| state.evidence.case(id).cloned()) else {
+            return Rest::No;
+        };
         let done = match case.state {
             CaseState::Approved => hold(parts, &case).await,
             CaseState::Held => begin_pull(parts, &case).await,
@@ -61,29 +66,29 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &CaseId) {
             | CaseState::Bundled(_)
             | CaseState::Failed { .. } => {
                 parts.progress.forget(id);
-                return;
+                return Rest::No;
             }
         };
         match done {
             Ok(()) => parts.progress.set_detail(id, ""),
             Err(Pause::Waits(detail)) => {
                 tracing::debug!(case = %id, detail, "a case waits");
-                if !detail.is_empty() {
-                    parts.progress.set_detail(id, &detail);
-                }
-                return;
+                parts.progress.set_detail(id, &detail);
+                return Rest::Needed;
             }
+            // The hold's task says what it waits for, and its end moves the log.
+            Err(Pause::Holds) => return Rest::No,
             Err(Pause::Fails { code, detail }) => {
                 tracing::info!(case = %id, code, "a case cannot be fulfilled");
                 let detail = detail.chars().take(DETAIL_CHARS_MAX).collect();
                 let failed = Step::Failed { code: code.to_owned(), detail };
                 if step(parts, id, failed).await.is_err() {
-                    return;
+                    return Rest::Needed;
                 }
             }
             Err(Pause::Refused(refusal)) => {
                 tracing::debug!(case = %id, %refusal, "a case's step was refused");
-                return;
+                return Rest::Needed;
             }
         }
     }
@@ -105,8 +110,7 @@ async fn hold<S>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
                 let detail = format!("site {} refused a hold: {why}", hold.camera.site());
                 return Err(Pause::Fails { code: SITE_REFUSED, detail });
             }
-            // The hold's task says what it waits for.
-            HoldState::Ordered => return Err(Pause::Waits(String::new())),
+            HoldState::Ordered => return Err(Pause::Holds),
             HoldState::Placed { .. } | HoldState::ReleaseOrdered | HoldState::Released => {}
         }
     }

@@ -38,6 +38,16 @@ enum Work {
     Hold(HoldId),
 }
 
+/// Whether work that could not be finished may begin again at the log's next move. Work that failed
+/// outside may itself have moved the log, and must not chase its own tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It may.
+    No,
+    /// Only after [`limits::RETRY_AFTER`].
+    Needed,
+}
+
 struct Driver<S> {
     parts: Arc<Parts<S>>,
     /// What is under way. Held for moments only.
@@ -105,10 +115,14 @@ impl<S: Sites> Driver<S> {
         self.parts.tasks.spawn("reconcile", async move {
             let done = async {
                 // The semaphore is never closed.
-                let Ok(_slot) = slots.acquire().await else { return };
-                match &work {
+                let Ok(slot) = slots.acquire().await else { return };
+                let rest = match &work {
                     Work::Case(case) => cases::advance(&parts, case).await,
                     Work::Hold(hold) => holds::advance(&parts, hold).await,
+                };
+                drop(slot);
+                if rest == Rest::Needed {
+                    tokio::time::sleep(limits::RETRY_AFTER).await;
                 }
             };
             tokio::select! {

@@ -2,6 +2,7 @@
 
 use custody::HoldId;
 
+use super::driver::Rest;
 use super::{Parts, Sites};
 use crate::access::Actor;
 use crate::evidence::HoldState;
@@ -10,8 +11,10 @@ use crate::fleet::FleetError;
 use crate::ledger::Command;
 
 /// Does what the hold's state asks for, once.
-pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) {
-    let Ok(hold) = parts.ledger.read(|state| state.evidence.hold(id).cloned()) else { return };
+pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) -> Rest {
+    let Ok(hold) = parts.ledger.read(|state| state.evidence.hold(id).cloned()) else {
+        return Rest::No;
+    };
     let step = match hold.state {
         HoldState::Ordered => {
             let case = hold.case_or_own_name();
@@ -30,16 +33,19 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) {
                 Err(error) => return later(parts, id, &error),
             }
         }
-        HoldState::Placed { .. } | HoldState::Refused { .. } | HoldState::Released => return,
+        HoldState::Placed { .. } | HoldState::Refused { .. } | HoldState::Released => {
+            return Rest::No;
+        }
     };
     let command = Command::StepHold { hold: id.clone(), step };
     if let Err(refusal) = parts.ledger.send(Actor::Controller, command).await {
         // The hold moved on while the site was asked; the next pass sees how.
         tracing::debug!(hold = %id, %refusal, "a hold's step was refused");
     }
+    Rest::No
 }
 
-fn later<S>(parts: &Parts<S>, id: &HoldId, error: &FleetError) {
+fn later<S>(parts: &Parts<S>, id: &HoldId, error: &FleetError) -> Rest {
     tracing::debug!(hold = %id, %error, "a hold waits");
     let case = parts.ledger.read(|state| {
         let hold = state.evidence.hold(id).ok()?;
@@ -49,4 +55,5 @@ fn later<S>(parts: &Parts<S>, id: &HoldId, error: &FleetError) {
     if let Some(case) = case {
         parts.progress.set_detail(&case, &error.to_string());
     }
+    Rest::Needed
 }
