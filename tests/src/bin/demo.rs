@@ -94,21 +94,7 @@ impl Demo {
             .unwrap_or_else(|| millis(self.clock.now().micros_since(approved)));
         Self::show(&format!("{seconds:.1} s from approval to verified bundle"));
 
-        self.say("It is fetched and checked again, offline, with nothing but the authority's key");
-        let bundle = self.folder.join("bundle");
-        let to = bundle.display().to_string();
-        let fetched = force.cli(TECHNICIAN, &["evidence", "fetch", &case, "--to", &to]).await?;
-        ensure!(fetched.code == 0, "fetch: {}", fetched.err);
-        let (verdict, printed) = verify(&bundle, &force.authority_key()).await?;
-        ensure!(verdict == "verified", "the bundle does not verify:\n{printed}");
-        Self::show(&printed);
-
-        self.say("A copy with one flipped byte is refused");
-        let altered = self.flip_a_byte(&bundle)?;
-        let (refused, printed) = verify(&altered, &force.authority_key()).await?;
-        ensure!(refused != "verified", "a flipped byte went unseen:\n{printed}");
-        Self::show(last_lines(&printed, 6));
-        fs::remove_dir_all(&altered)?;
+        let (verdict, refused) = self.hand_over(&force, &case).await?;
 
         self.say("Health of sites and cameras");
         Self::show(&force.cli(TECHNICIAN, &["health"]).await?.out);
@@ -120,20 +106,44 @@ impl Demo {
             "cameras": recording,
             "segments_recorded": segments,
             "case": case,
-            "bundle": bundle,
+            "bundle": self.folder.join("bundle"),
             "verdicts": { "bundle": verdict, "copy with one flipped byte": refused },
             "coverage_per_cent": ended["coverage_per_cent"],
             "seconds_from_approval_to_verified_bundle": seconds,
         });
-        let summary_path = self.folder.join("summary.json");
-        fs::write(&summary_path, serde_json::to_string_pretty(&summary)?)?;
+        fs::write(self.folder.join("summary.json"), serde_json::to_string_pretty(&summary)?)?;
         self.say("Done");
-        Self::show(&format!("bundle   {}", bundle.display()));
-        Self::show(&format!("logs     {}", self.folder.join("log").display()));
-        Self::show(&format!("summary  {}", summary_path.display()));
+        for (what, at) in [("bundle", "bundle"), ("logs", "log"), ("summary", "summary.json")] {
+            Self::show(&format!("{what:8} {}", self.folder.join(at).display()));
+        }
         if keep {
             self.stay(&force).await?;
         }
+        Self::stop(&mut force).await
+    }
+
+    /// Fetches the bundle and checks it, then a copy with one flipped byte; gives both verdicts.
+    async fn hand_over(&mut self, force: &Force, case: &str) -> Result<(String, String)> {
+        self.say("It is fetched and checked again, offline, with nothing but the authority's key");
+        let bundle = self.folder.join("bundle");
+        let to = bundle.display().to_string();
+        let fetched = force.cli(TECHNICIAN, &["evidence", "fetch", case, "--to", &to]).await?;
+        ensure!(fetched.code == 0, "fetch: {}", fetched.err);
+        let (verdict, printed) = verify(&bundle, &force.authority_key()).await?;
+        ensure!(verdict == "verified", "the bundle does not verify:\n{printed}");
+        Self::show(&printed);
+
+        self.say("A copy with one flipped byte is refused");
+        let altered = self.flip_a_byte(&bundle)?;
+        let (refused, printed) = verify(&altered, &force.authority_key()).await?;
+        ensure!(refused != "verified", "a flipped byte went unseen:\n{printed}");
+        Self::show(last_lines(&printed, 6));
+        fs::remove_dir_all(&altered)?;
+        Ok((verdict, refused))
+    }
+
+    /// Everything ends in order.
+    async fn stop(force: &mut Force) -> Result<()> {
         for site in SITES {
             force.site(site)?.terminate()?;
         }
