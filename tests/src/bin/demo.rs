@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,20 @@ const SEGMENTS_MIN: u64 = 40;
 const ASKED_S: i64 = 24;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+#[expect(clippy::print_stderr, reason = "the demo says why it ended")]
+async fn main() -> ExitCode {
+    match demonstrate().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the backtrace that `Debug` would add: the words say what happened.
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("\ndemo: {}", causes.join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demonstrate() -> Result<()> {
     let keep = std::env::args().any(|argument| argument == "--keep");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/demo");
     match fs::remove_dir_all(&folder) {
@@ -75,6 +89,7 @@ impl Demo {
         }
         let recording = force.await_recording(SITES.len() * 2).await?;
         self.say("They record; external cameras are masked before anything is stored");
+        force.await_footage(&["east/ext-01", "west/int-01"], ASKED_S + 2).await?;
         let segments = self.await_segments(&force).await?;
         let sites = force.cli(TECHNICIAN, &["sites"]).await?;
         Self::show(&sites.out);
