@@ -155,6 +155,8 @@ struct Shared {
     sites: Mutex<BTreeMap<SiteId, SiteState>>,
     /// Numbers pulls.
     transfers: AtomicU64,
+    /// How many refusals may still be logged.
+    refusals: Mutex<listen::Budget>,
 }
 
 #[derive(Default)]
@@ -199,8 +201,14 @@ impl Fleet {
         let intake = intake::Intake::new(parts.state_dir.join("vault/segments"));
         let tasks = parts.tasks.clone();
         let transfers = AtomicU64::new(u64::try_from(parts.clock.now().0).unwrap_or(1));
-        let fleet =
-            Self(Arc::new(Shared { parts, mirror, intake, sites: Mutex::default(), transfers }));
+        let fleet = Self(Arc::new(Shared {
+            parts,
+            mirror,
+            intake,
+            sites: Mutex::default(),
+            transfers,
+            refusals: Mutex::default(),
+        }));
         tasks.spawn("fleet listen", listen::run(fleet.clone(), endpoint));
         Ok((fleet, address))
     }

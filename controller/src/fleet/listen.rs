@@ -3,11 +3,12 @@
 //! logged.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use custody::SiteId;
 use host::quic;
+use link::Tick;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 use rustls::server::WebPkiClientVerifier;
@@ -70,8 +71,8 @@ pub(super) async fn run(fleet: Fleet, endpoint: Endpoint) {
         tasks.spawn("fleet connection", async move {
             let admitted = admit(&fleet, incoming).await;
             drop(permit);
-            if let Some((connection, site)) = admitted {
-                session::run(fleet, connection, site, served).await;
+            if let Some((connection, admitted)) = admitted {
+                session::run(fleet, connection, admitted, served).await;
             }
         });
     }
@@ -79,8 +80,27 @@ pub(super) async fn run(fleet: Fleet, endpoint: Endpoint) {
     endpoint.wait_idle().await;
 }
 
+/// A site and the certificate that it showed.
+pub(super) struct Admitted {
+    pub(super) site: SiteId,
+    certificate: CertificateDer<'static>,
+}
+
+/// Ready when the certificate that let a site in is no longer one of its present ones.
+pub(super) async fn revoked(fleet: &Fleet, admitted: &Admitted) -> String {
+    let mut changes = fleet.0.parts.ledger.watch();
+    loop {
+        if let Err(why) = site_of(fleet, &admitted.certificate) {
+            return why;
+        }
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// The connection and its site (none: it may only enrol), or nothing if it is refused.
-async fn admit(fleet: &Fleet, incoming: Incoming) -> Option<(Connection, Option<SiteId>)> {
+async fn admit(fleet: &Fleet, incoming: Incoming) -> Option<(Connection, Option<Admitted>)> {
     let remote = incoming.remote_address();
     let connecting = incoming.accept().ok()?;
     let connection = match tokio::time::timeout(HANDSHAKE, connecting).await {
@@ -102,7 +122,7 @@ async fn admit(fleet: &Fleet, incoming: Incoming) -> Option<(Connection, Option<
         return Some((connection, None));
     };
     match site_of(fleet, &certificate) {
-        Ok(site) => Some((connection, Some(site))),
+        Ok(site) => Some((connection, Some(Admitted { site, certificate }))),
         Err(why) => {
             connection.close(CLOSE_REVOKED, why.as_bytes());
             refuse(fleet, remote, why).await;
@@ -133,8 +153,59 @@ pub(super) fn site_of(fleet: &Fleet, certificate: &CertificateDer<'_>) -> Result
     })
 }
 
+/// Refused connections written to the log in one minute; a port scan must not fill it. What is left
+/// out is counted in the next entry.
+const LOGGED_PER_MINUTE: u32 = 30;
+
+/// How many refusals may still be logged. Pure.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    minute: u64,
+    logged: u32,
+    left_out: u64,
+}
+
+impl Budget {
+    /// Whether a refusal at `now` is logged, and how many before it were not.
+    fn take(&mut self, now: Tick) -> Option<u64> {
+        let minute = now.0 / 60_000;
+        if minute != self.minute {
+            (self.minute, self.logged) = (minute, 0);
+        }
+        if self.logged >= LOGGED_PER_MINUTE {
+            self.left_out += 1;
+            return None;
+        }
+        self.logged += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
 async fn refuse(fleet: &Fleet, remote: SocketAddr, reason: String) {
+    let left_out = {
+        let now = fleet.0.parts.clock.tick();
+        fleet.0.refusals.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    };
+    let reason = match left_out {
+        None => return,
+        Some(0) => reason,
+        Some(left_out) => format!("{reason} ({left_out} refused before were not logged)"),
+    };
     tracing::warn!(%remote, reason, "connection refused");
     let command = Command::RefuseConnection { remote: remote.to_string(), reason };
     session::submit(fleet, Actor::Controller, command).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_scan_does_not_fill_the_log_and_is_counted() {
+        let mut budget = Budget::default();
+        let logged = (0..100).filter(|n| budget.take(Tick(n * 10)).is_some()).count();
+        assert_eq!(logged, 30);
+        assert_eq!(budget.take(Tick(60_000)), Some(70));
+        assert_eq!(budget.take(Tick(60_001)), Some(0));
+    }
 }

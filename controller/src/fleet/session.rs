@@ -16,7 +16,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
-use super::listen::CLOSE_REPLACED;
+use super::listen::{self, Admitted, CLOSE_REPLACED, CLOSE_REVOKED};
 use super::{Fleet, serve};
 use crate::ledger::{Actor, Command, Event, Refusal};
 
@@ -71,16 +71,17 @@ pub(super) fn serve_agents(fleet: &Fleet) -> Served {
 pub(super) async fn run(
     fleet: Fleet,
     connection: Connection,
-    site: Option<SiteId>,
+    admitted: Option<Admitted>,
     served: Served,
 ) {
-    let Some(site) = site else {
+    let Some(admitted) = admitted else {
         let enrolling = streams(&fleet, &connection, None, &served);
         if tokio::time::timeout(ENROL, enrolling).await.is_err() {
             connection.close(CLOSE_REPLACED, b"enrolled or too slow");
         }
         return;
     };
+    let site = admitted.site.clone();
     let remote = connection.remote_address().to_string();
     tracing::info!(%site, remote, "site connected");
     let session = Session { agent: agent(&connection), connection: connection.clone() };
@@ -95,7 +96,13 @@ pub(super) async fn run(
     }
     let connected = Command::SiteConnected { site: site.clone(), remote };
     submit(&fleet, Actor::Controller, connected).await;
-    let reason = streams(&fleet, &connection, Some(&site), &served).await;
+    let reason = tokio::select! {
+        reason = streams(&fleet, &connection, Some(&site), &served) => reason,
+        why = listen::revoked(&fleet, &admitted) => {
+            connection.close(CLOSE_REVOKED, why.as_bytes());
+            why
+        }
+    };
     tracing::info!(%site, reason, "site disconnected");
     let was_present = {
         let mut sites = fleet.sites();

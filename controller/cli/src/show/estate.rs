@@ -6,6 +6,11 @@ use serde::Serialize;
 
 use super::{Row, or_dash, size_text, text, time, time_text};
 
+/// Days until the disc is full; a negative figure says that footage expires before.
+fn days_text(days_left: f64) -> String {
+    if days_left < 0.0 { "enough".into() } else { format!("{days_left:.0}") }
+}
+
 /// A certificate or a disc with less than this many days left is a problem.
 const DAYS_LEFT_MIN: f64 = 7.0;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -31,7 +36,7 @@ pub struct Site {
     pub disc_free_bytes: u64,
     /// Bytes of its disc.
     pub disc_total_bytes: u64,
-    /// Days until the disc is full at the present rate.
+    /// Days until the disc is full at the present rate; negative: footage expires before that.
     pub days_left: f64,
     /// How far its clock is from true time.
     pub clock_offset_us: i64,
@@ -99,7 +104,7 @@ impl Row for Site {
             self.state.clone(),
             format!("{}/{}", self.cameras_recording, self.cameras),
             size_text(self.disc_free_bytes),
-            format!("{:.0}", self.days_left),
+            days_text(self.days_left),
             format!("{clock} \u{b1}{} ms", self.clock_uncertainty_us / 1_000),
             format!("{}/{}", self.log_copied, self.log_size),
             self.holds.to_string(),
@@ -283,7 +288,7 @@ fn site_problems(site: &Site, now: WallTime) -> Vec<(&'static str, String)> {
         let bound = site.clock_uncertainty_us / 1_000;
         found.push(("clock-not-kept", format!("the error may reach {bound} ms")));
     }
-    if site.days_left < DAYS_LEFT_MIN && site.disc_total_bytes > 0 {
+    if (0.0..DAYS_LEFT_MIN).contains(&site.days_left) && site.disc_total_bytes > 0 {
         let free = size_text(site.disc_free_bytes);
         found.push(("disc-nearly-full", format!("{free} free, {:.1} days", site.days_left)));
     }
