@@ -170,8 +170,13 @@ impl Task {
             }
         };
         self.drain(outputs).await;
+        let was_down = self.cutter.open_since().is_none();
         let closing = self.cutter.handle_cut(cut::CloseReason::Finished);
         self.keep(closing).await;
+        if was_down {
+            // What was missing before the stop has its own reason; the stop's gap follows it.
+            self.sign_gap(self.parts.clock.now()).await;
+        }
     }
 
     /// The frames that may be kept. A masked camera's events go through its mask's thread.
@@ -311,6 +316,10 @@ impl Task {
         if self.cutter.open_since().is_some() || now.micros_since(self.gap_signed) < GAP_US_MAX {
             return;
         }
+        self.sign_gap(now).await;
+    }
+
+    async fn sign_gap(&mut self, now: WallTime) {
         self.gap_signed = now;
         let Some(mut keeper) = self.keeper.take() else { return };
         let cause = self.cause.clone();

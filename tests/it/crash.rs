@@ -44,14 +44,16 @@ async fn a_killed_recorder_loses_at_most_the_open_fragment() {
     let from = clock.now().plus_seconds(-6);
     let killed = clock.now();
     force.site("south").unwrap().kill().await.unwrap();
+    let had = force.stored_files("south");
     force.start_site("south").unwrap();
-    force.await_recording(1).await.unwrap();
+    force.await_files("south", had, 2).await.unwrap();
     let stopped = clock.now();
     force.site("south").unwrap().terminate().unwrap();
     let ended = force.site("south").unwrap().wait(Duration::from_secs(30)).await.unwrap();
     assert!(ended.success(), "{ended}");
+    let had = force.stored_files("south");
     force.start_site("south").unwrap();
-    force.await_recording(1).await.unwrap();
+    force.await_files("south", had, 2).await.unwrap();
     let to = clock.now();
 
     let bundle = folder.path().join("bundle");

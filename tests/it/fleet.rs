@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::force::{
-    ADMINISTRATOR, AUDITOR, AUTHORISER, CameraPlan, Force, Recording, TECHNICIAN,
-};
+use harness::force::{ADMINISTRATOR, AUDITOR, CameraPlan, Force, Recording, TECHNICIAN};
 use harness::rig::cameras::{Auth, Cameras};
 use harness::rig::eventually::eventually;
 use harness::rig::footage::Clip;
@@ -47,7 +45,7 @@ async fn a_pull_over_a_bad_network_goes_on_where_it_stopped() {
     force.add_site("east", &plans, &recording, network.addr()).await.unwrap();
     force.await_footage(&[camera], 16).await.unwrap();
     let case = force.request(&[camera], "-14s", "-1s").await.unwrap();
-    force.ask(AUTHORISER, &["evidence", "approve", &case]).await.unwrap();
+    force.approve(&case).await.unwrap();
     let pulled = || async {
         let shown = force.ask(TECHNICIAN, &["evidence", "show", &case]).await.ok()?;
         let (bytes, of) = (shown["bytes_pulled"].as_u64()?, shown["bytes_to_pull"].as_u64()?);
@@ -80,11 +78,7 @@ async fn a_site_without_its_controller_records_on_and_catches_up() {
     let before = site(&force, "south").await.unwrap()["log_size"].as_u64().unwrap();
 
     force.controller.kill().await.unwrap();
-    let segments = force.site_state("south").join("segments");
-    let count = || count_files(&segments);
-    let had = count();
-    let more = || async { (count() >= had + 3).then_some(()) };
-    eventually("three more segments without a controller", MINUTE, more).await.unwrap();
+    force.await_files("south", force.stored_files("south"), 3).await.unwrap();
     force.restart_controller().await.unwrap();
 
     let caught_up = || async {
@@ -93,18 +87,6 @@ async fn a_site_without_its_controller_records_on_and_catches_up() {
         (site["state"] == "connected" && size >= before + 3 && copied >= before + 3).then_some(())
     };
     eventually("the log's copy has caught up", MINUTE * 2, caught_up).await.unwrap();
-}
-
-fn count_files(folder: &std::path::Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let count = |path: std::path::PathBuf| {
-        if path.is_dir() {
-            count_files(&path)
-        } else {
-            usize::from(path.extension().is_some_and(|e| e == "whseg"))
-        }
-    };
-    entries.filter_map(|entry| Some(count(entry.ok()?.path()))).sum()
 }
 
 #[tokio::test]
@@ -123,7 +105,7 @@ async fn revoked_and_foreign_certificates_are_refused_and_logged() {
     let revoke = ["site", "revoke", "west", "--reason", "The recorder was stolen"];
     force.ask(ADMINISTRATOR, &revoke).await.unwrap();
     let trail = || async {
-        let trail = force.cli(AUDITOR, &["audit"]).await.ok()?.out;
+        let trail = force.cli(AUDITOR, &["--output", "json", "audit"]).await.ok()?.out;
         let refusals: Vec<&str> =
             trail.lines().filter(|line| line.contains("connection-refused")).collect();
         let foreign = refusals.iter().any(|line| line.contains("handshake"));

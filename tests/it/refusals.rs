@@ -53,12 +53,28 @@ async fn what_must_not_be_asked_is_refused_and_logged() {
 
     refused(force, TECHNICIAN, &request("hq/int-99", "-3s", "now", good), "camera-unknown").await;
     refused(force, TECHNICIAN, &request(camera, "-3s", "now", "  "), "reason-missing").await;
-    refused(force, TECHNICIAN, &request(camera, "now", "-3s", good), "range-invalid").await;
+    // Told by the command line itself, before anything is sent.
+    let backwards = force.cli(TECHNICIAN, &request(camera, "now", "-3s", good)).await.unwrap();
+    assert_eq!(backwards.code, 2, "{}", backwards.err);
+    let future = request(camera, "-3s", "2031-01-01T00:00:00Z", good);
+    refused(force, TECHNICIAN, &future, "range-invalid").await;
     refused(force, TECHNICIAN, &request(camera, "-40d", "-39d", good), "no-footage").await;
     refused(force, AUDITOR, &request(camera, "-3s", "now", good), "role-missing").await;
     refused(force, ADMINISTRATOR, &request(camera, "-3s", "now", good), "role-missing").await;
-    refused(force, TECHNICIAN, &["evidence", "approve", "WH-2026-999999"], "role-missing").await;
-    refused(force, AUTHORISER, &["evidence", "approve", "WH-2026-999999"], "case-unknown").await;
+    refused(
+        force,
+        TECHNICIAN,
+        &["evidence", "approve", "WH-2026-999999", "--reason", good],
+        "role-missing",
+    )
+    .await;
+    refused(
+        force,
+        AUTHORISER,
+        &["evidence", "approve", "WH-2026-999999", "--reason", good],
+        "case-unknown",
+    )
+    .await;
     refused(force, TECHNICIAN, &["people", "add", "m.new", "--role", "technician"], "role-missing")
         .await;
     refused(force, TECHNICIAN, &["audit"], "role-missing").await;
@@ -69,9 +85,11 @@ async fn what_must_not_be_asked_is_refused_and_logged() {
     force.keep_token("b.both", token["token"].as_str().unwrap()).unwrap();
     let case = force.ask("b.both", &request(camera, "-3s", "-1s", good)).await.unwrap();
     let case = case["case"].as_str().unwrap().to_owned();
-    refused(force, "b.both", &["evidence", "approve", &case], "own-request").await;
+    refused(force, "b.both", &["evidence", "approve", &case, "--reason", good], "own-request")
+        .await;
     force.ask(AUTHORISER, &["evidence", "refuse", &case, "--reason", "Not needed"]).await.unwrap();
-    refused(force, AUTHORISER, &["evidence", "approve", &case], "case-state").await;
+    refused(force, AUTHORISER, &["evidence", "approve", &case, "--reason", good], "case-state")
+        .await;
     let fetch = ["evidence", "fetch", &case, "--to", "/nonexistent/never"];
     refused(force, TECHNICIAN, &fetch, "case-state").await;
 
@@ -117,7 +135,7 @@ async fn a_range_in_which_nothing_was_recorded_fails_and_names_the_gap() {
     force.site("west").unwrap().wait(std::time::Duration::from_secs(30)).await.unwrap();
     force.start_site("west").unwrap();
     let case = force.request(&["west/int-01"], &from, &to).await.unwrap();
-    force.ask(AUTHORISER, &["evidence", "approve", &case]).await.unwrap();
+    force.approve(&case).await.unwrap();
     let ended = harness::rig::eventually::eventually(
         "the case fails",
         std::time::Duration::from_secs(60),

@@ -416,7 +416,7 @@ impl Force {
         into: &Path,
     ) -> Result<Value> {
         let case = self.request(cameras, from, to).await?;
-        self.ask(AUTHORISER, &["evidence", "approve", &case]).await?;
+        self.approve(&case).await?;
         self.await_bundle(&case).await?;
         let into = into.display().to_string();
         self.ask(TECHNICIAN, &["evidence", "fetch", &case, "--to", &into]).await?;
@@ -438,6 +438,30 @@ impl Force {
         Ok(case["case"].as_str().context("no case reference in the answer")?.to_owned())
     }
 
+    /// Has another person approve.
+    ///
+    /// # Errors
+    /// When the approval is refused.
+    pub async fn approve(&self, case: &str) -> Result<Value> {
+        let approve = ["evidence", "approve", case, "--reason", "Proportionate to the crime"];
+        self.ask(AUTHORISER, &approve).await
+    }
+
+    /// How many segment files, complete or open, lie on a site's disc.
+    #[must_use]
+    pub fn stored_files(&self, site: &str) -> usize {
+        count_files(&self.site_state(site).join("segments"))
+    }
+
+    /// Waits until a site has stored `more` files than `had`.
+    ///
+    /// # Errors
+    /// When it has not within a minute.
+    pub async fn await_files(&self, site: &str, had: usize, more: usize) -> Result<()> {
+        let stored = || async { (self.stored_files(site) >= had + more).then_some(()) };
+        Ok(eventually("more segments on disc", Duration::from_secs(60), stored).await?)
+    }
+
     /// Waits until a case has come to its end, and expects a bundle.
     ///
     /// # Errors
@@ -455,4 +479,16 @@ impl Force {
         ensure!(ended["state"] == "bundled", "the case ended otherwise:\n{ended:#}");
         Ok(ended)
     }
+}
+
+fn count_files(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let count = |path: PathBuf| {
+        if path.is_dir() {
+            count_files(&path)
+        } else {
+            usize::from(path.extension().is_some_and(|e| e == "whseg"))
+        }
+    };
+    entries.filter_map(|entry| Some(count(entry.ok()?.path()))).sum()
 }

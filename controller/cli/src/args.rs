@@ -149,8 +149,8 @@ pub enum EvidenceCommand {
     Approve {
         /// The case.
         case: CaseId,
-        /// Why.
-        #[arg(long, default_value = "")]
+        /// Why the release is right; kept in the audit trail.
+        #[arg(long)]
         reason: String,
     },
     /// Refuses a request.
