@@ -5,7 +5,7 @@
 //!
 //! | file | serves |
 //! |---|---|
-//! | [`serve`] | the port: TLS, limits, health, reflection |
+//! | [`mod@serve`] | the port: TLS, limits, health, reflection |
 //! | [`door`] | who calls; what all services share |
 //! | [`status`] | refusal to status, in one match |
 //! | [`convert`] | our types to the wire's, and back |

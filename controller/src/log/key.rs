@@ -3,7 +3,7 @@
 //!
 //! | first byte | file | key | value |
 //! |---|---|---|---|
-//! | 1 | [`format`] | nothing more | the format's version, one byte |
+//! | 1 | [`mod@format`] | nothing more | the format's version, one byte |
 //! | 2 | [`entry`] | position:u64 | JSON, see there |
 //! | 3 | [`stream_end`] | the stream's name | entries in the stream:u64 |
 //!

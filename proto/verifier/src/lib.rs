@@ -14,7 +14,7 @@
 //! | [`boxes`] | the playable copy holds the masters' pictures and no others |
 //! | [`place`] | which file of a bundle is what |
 //! | [`report`] | what is proved, what is refused |
-//! | [`print`] | the report for a person |
+//! | [`mod@print`] | the report for a person |
 //!
 //! What is *not* proved: `bag-info.txt` and `READ-ME-FIRST.txt` are covered by the tag manifest
 //! alone, which nobody signs. Believe this program's report, not a text in the bundle.
