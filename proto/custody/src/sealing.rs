@@ -1,7 +1,7 @@
 //! Sealing and opening: AES-256-GCM (NIST SP 800-38D) by aws-lc. One call per fragment under the
 //! segment's own random key; the place is bound in as associated data.
 //!
-//! | what | key | nonce[12] | associated data |
+//! | what | key | nonce, 12 bytes | associated data |
 //! |---|---|---|---|
 //! | fragment, init | segment key | 8 zero bytes, index:u32 | `WHSEAL1 camera seq index` |
 //! | segment key | epoch key | 12 random bytes, kept in front | `WHWRAP1 camera seq epoch` |
