@@ -17,6 +17,41 @@ use serde_json::Value;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Two thirds of a certificate's 60 days, and a little.
+const RENEWAL_DUE: &str = "+41d";
+
+#[tokio::test]
+async fn a_certificate_is_renewed_before_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let camera = "hq/int-03";
+    let cameras = Cameras::start([(camera, Clip::WalkwayH264)], Auth::Open).await.unwrap();
+    let mut force = Force::start(folder.path()).await.unwrap();
+    let to = force.fleet_address();
+    let plans = [plan(&cameras, camera)];
+    force.add_site("hq", &plans, &Recording::default(), to).await.unwrap();
+    force.await_recording(1).await.unwrap();
+    let certificate = force.site_state("hq").join("keys/link.crt");
+    let first = std::fs::read(&certificate).unwrap();
+    force.site("hq").unwrap().terminate().unwrap();
+    force.site("hq").unwrap().wait(MINUTE).await.unwrap();
+
+    force.start_site_by("hq", "faketime", &["-f", RENEWAL_DUE]).unwrap();
+    let renewed = || async {
+        let now = std::fs::read(&certificate).ok()?;
+        (now != first).then_some(())
+    };
+    eventually("another certificate", MINUTE, renewed).await.unwrap();
+    // It is one of the site's: the controller lets it in.
+    force.site("hq").unwrap().kill().await.unwrap();
+    force.start_site("hq").unwrap();
+    let connected = || async {
+        let trail = force.cli(AUDITOR, &["--output", "json", "audit"]).await.ok()?.out;
+        let after = trail.split_once("site-renewed")?.1;
+        after.contains("site-connected").then_some(())
+    };
+    eventually("connected with the renewed certificate", MINUTE, connected).await.unwrap();
+}
+
 fn plan(cameras: &Cameras, camera: &str) -> CameraPlan {
     CameraPlan {
         name: camera.split_once('/').unwrap().1.to_owned(),

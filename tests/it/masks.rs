@@ -57,22 +57,44 @@ async fn masks_are_in_the_pixels_and_unmasked_footage_is_the_cameras_own() {
     }
     for (camera, clip) in wanted {
         let view = bundle.join("data/cameras").join(camera).join("view.mp4");
+        let proved = report["cameras"].as_array().unwrap().iter().find(|c| c["camera"] == camera);
+        let frames = usize::try_from(proved.unwrap()["frames"].as_u64().unwrap()).unwrap();
+        // 8 s were asked for, at 25 frames a second.
+        assert!(frames >= 200, "{frames} frames of {camera}");
+        assert_duration(&view, frames).await;
         if camera.contains("ext") {
-            assert_blind(&view).await;
+            assert_blind(&view, frames).await;
         } else {
-            assert_own(&view, clip).await;
+            assert_own(&view, clip, frames).await;
         }
     }
 }
 
+/// A player shows as many seconds as there are pictures.
+async fn assert_duration(view: &Path, frames: usize) {
+    let output = Launch::foreign("ffprobe", "ffprobe")
+        .args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"])
+        .args([view])
+        .run(Duration::from_secs(30))
+        .await
+        .unwrap();
+    let seconds: f64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    let expected = f64::from(u32::try_from(frames).unwrap()) / 25.0;
+    assert!(
+        (seconds - expected).abs() < 0.2,
+        "{seconds} s of {frames} frames in {}",
+        view.display()
+    );
+}
+
 /// Every picture of `view` is flat inside the mask and alive outside it.
-async fn assert_blind(view: &Path) {
+async fn assert_blind(view: &Path, frames: usize) {
     let luma =
         ffmpeg(&["-i", view.to_str().unwrap(), "-f", "rawvideo", "-pix_fmt", "gray", "-"]).await;
     // `gray` stretches limited range to full: the mask's 16 becomes 0.
     let black = i16::from(BLACK) - 16;
     let pictures: Vec<&[u8]> = luma.chunks_exact(WIDTH * HEIGHT).collect();
-    assert!(pictures.len() > 150, "{} pictures in {}", pictures.len(), view.display());
+    assert_eq!(pictures.len(), frames, "pictures in {}", view.display());
     for (number, picture) in pictures.iter().enumerate() {
         let mut outside = 0;
         for (at, sample) in picture.iter().enumerate() {
@@ -101,11 +123,11 @@ fn is_inside(x: usize, y: usize) -> bool {
 }
 
 /// The coded pictures of `view` are a run of the clip's, in its loop.
-async fn assert_own(view: &Path, clip: Clip) {
+async fn assert_own(view: &Path, clip: Clip, frames: usize) {
     let h265 = clip == Clip::WalkwayH265;
     let original = slices(&clip.path(), h265).await;
     let recorded = slices(view, h265).await;
-    assert!(recorded.len() > 150, "{} pictures in {}", recorded.len(), view.display());
+    assert_eq!(recorded.len(), frames, "pictures in {}", view.display());
     let first = original.iter().position(|slice| *slice == recorded[0]);
     let first = first.expect("the first picture is one of the clip's");
     for (at, slice) in recorded.iter().enumerate() {

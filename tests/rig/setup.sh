@@ -12,7 +12,7 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     # What tests look through: a decoder, a browser for bundles, a place for ansible-core.
-    ffmpeg chromium python3-venv
+    ffmpeg chromium faketime python3-venv
 )
 rust_minor_min=95
 

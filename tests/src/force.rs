@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::rig::cameras::{PASSWORD, USER};
 use crate::rig::eventually::eventually;
 use crate::rig::ports::{free_tcp_port, free_udp_port};
-use crate::rig::process::{Launch, Running};
+use crate::rig::process::{Launch, Running, program};
 
 /// Longer than any command of the CLI should take here, but for those that watch or fetch.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -56,11 +56,19 @@ pub struct Recording {
     pub stall_ms: u32,
     /// What pulls may use of the link; 0: no limit.
     pub pull_bytes_per_second: u64,
+    /// With less free space the oldest unheld footage goes.
+    pub reserve_free_bytes: u64,
 }
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { segment_s: 4, retain: "31d".to_owned(), stall_ms: 3000, pull_bytes_per_second: 0 }
+        Self {
+            segment_s: 4,
+            retain: "31d".to_owned(),
+            stall_ms: 3000,
+            pull_bytes_per_second: 0,
+            reserve_free_bytes: 0,
+        }
     }
 }
 
@@ -235,11 +243,25 @@ impl Force {
         recording: &Recording,
         via: SocketAddr,
     ) -> Result<()> {
+        self.prepare_site(site, cameras, recording, via).await?;
+        self.start_site(site)
+    }
+
+    /// As [`Self::add_site`], but for starting the agent.
+    ///
+    /// # Errors
+    /// When the token is refused or a file cannot be written.
+    pub async fn prepare_site(
+        &self,
+        site: &str,
+        cameras: &[CameraPlan],
+        recording: &Recording,
+        via: SocketAddr,
+    ) -> Result<()> {
         let minted = self.ask(ADMINISTRATOR, &["site", "enrol-token", site]).await?;
         let token = minted["token"].as_str().context("no token in the answer")?;
         self.keep_token(&format!("{site}-enrol"), token)?;
-        self.write_site(site, cameras, recording, via)?;
-        self.start_site(site)
+        self.write_site(site, cameras, recording, via)
     }
 
     /// Writes a site's settings.
@@ -258,11 +280,12 @@ impl Force {
         let mut text = format!(
             "site = \"{site}\"\nstate_dir = \"{}\"\n\n[controller]\naddress = \"{via}\"\n\
              server_name = \"127.0.0.1\"\nenrolment_token_path = \"{}\"\n\n[recording]\n\
-             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = 0\nstall_ms = {}\n\n[link]\npull_bytes_per_second = {}\n",
+             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = {}\nstall_ms = {}\n\n[link]\npull_bytes_per_second = {}\n",
             self.site_state(site).display(),
             self.token_path(&format!("{site}-enrol")).display(),
             recording.segment_s,
             recording.retain,
+            recording.reserve_free_bytes,
             recording.stall_ms,
             recording.pull_bytes_per_second,
         );
@@ -298,6 +321,21 @@ impl Force {
         let agent = Launch::named("edge-agent", site)?
             .args(["run", "--config"])
             .args([self.site_config(site)])
+            .start(&self.folder.join("log"))?;
+        self.sites.insert(site.to_owned(), agent);
+        Ok(())
+    }
+
+    /// As [`Self::start_site`], by a program that ends in becoming the agent, such as `faketime`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_site_by(&mut self, site: &str, wrapper: &str, before: &[&str]) -> Result<()> {
+        let agent = Launch::foreign(site, wrapper)
+            .args(before.iter().copied())
+            .args([program("edge-agent")?.into_os_string(), "run".into(), "--config".into()])
+            .args([self.site_config(site)])
+            .env("DONT_FAKE_MONOTONIC", "1")
             .start(&self.folder.join("log"))?;
         self.sites.insert(site.to_owned(), agent);
         Ok(())
