@@ -55,5 +55,5 @@ async fn a_store_folder_that_is_none_is_named() {
     fs::write(&path, example.replace("/var/lib/watchhouse", store.to_str().unwrap())).unwrap();
     let (code, said) = edge_agent(&["run", "--config", path.to_str().unwrap()]).await;
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains(store.to_str().unwrap()) && said.contains("check the disc"), "{said}");
+    assert!(said.contains(store.to_str().unwrap()) && said.contains("must be readable"), "{said}");
 }

@@ -326,7 +326,7 @@ impl Force {
         Ok(())
     }
 
-    /// As [`Self::start_site`], by a program that ends in becoming the agent, such as `faketime`.
+    /// As [`Self::start_site`], by a program that becomes the agent, such as `env` or `unshare`.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -335,7 +335,6 @@ impl Force {
             .args(before.iter().copied())
             .args([program("edge-agent")?.into_os_string(), "run".into(), "--config".into()])
             .args([self.site_config(site)])
-            .env("DONT_FAKE_MONOTONIC", "1")
             .start(&self.folder.join("log"))?;
         self.sites.insert(site.to_owned(), agent);
         Ok(())

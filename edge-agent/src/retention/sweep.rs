@@ -5,16 +5,17 @@
 //! clock with the monotonic one: when the wall has gone ahead by more than five minutes, nothing is
 //! erased for its age until the clock has stood by its new time for a day, or has come back. What
 //! is due then stays up to a day too long, which is an alarm; what was erased for a wrong clock
-//! could not be brought back.
+//! could not be brought back. A start far ahead of the newest footage, with a clock that nothing
+//! keeps, is doubted in the same way until a time service keeps it.
 
 use custody::record::EraseReason;
-use custody::{CameraId, WallTime};
+use custody::{CameraId, ClockSource, WallTime};
 use host::{Clock, Tasks};
 
 use super::plan::{self, Rules};
 use crate::limits;
 use crate::seal::key_ring::epoch_of;
-use crate::store::{Store, StoreError};
+use crate::store::{Stats, Store, StoreError};
 
 /// What one sweep did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,7 +50,9 @@ impl Sweeper {
     /// A sweeper of `store` by `rules`.
     #[must_use]
     pub fn new(store: Store, clock: Clock, rules: Rules) -> Self {
-        let watch = ClockWatch::new(clock.now(), clock.tick().0);
+        let newest = store.stats().ok().and_then(|stats| newest_footage(&stats));
+        let unkept = clock.quality().source == ClockSource::Undisciplined;
+        let watch = ClockWatch::at_start(clock.now(), clock.tick().0, newest.filter(|_| unkept));
         Self { store, clock, rules, watch }
     }
 
@@ -68,6 +71,9 @@ impl Sweeper {
     /// As [`Self::sweep`].
     pub fn sweep_with(&mut self, free_bytes: u64) -> Result<Swept, StoreError> {
         let now = self.clock.now();
+        if self.clock.quality().source == ClockSource::Disciplined {
+            self.watch.handle_kept_clock();
+        }
         let trusted = self.watch.look(now, self.clock.tick().0);
         let mut swept = Swept { clock_doubted: trusted < now, ..Swept::default() };
         // Leftovers of a sweep that was cut off.
@@ -156,6 +162,10 @@ impl Sweeper {
     }
 }
 
+fn newest_footage(stats: &Stats) -> Option<WallTime> {
+    stats.cameras.values().filter_map(|camera| camera.newest).max()
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -193,6 +203,8 @@ struct ClockWatch {
     believed: (WallTime, u64),
     /// Monotonic milliseconds since when the wall has stood by another time.
     doubted_since: Option<u64>,
+    /// Whether the doubt is about the time at start, which a time service can settle.
+    from_start: bool,
 }
 
 impl ClockWatch {
@@ -201,8 +213,21 @@ impl ClockWatch {
     /// A clock that stands by its new time this long is believed.
     const BELIEVED_MS: u64 = 86_400_000;
 
-    fn new(wall: WallTime, tick_ms: u64) -> Self {
-        Self { believed: (wall, tick_ms), doubted_since: None }
+    /// A watch that begins with the program. `newest` is where the newest footage ends, if nothing
+    /// keeps the clock: a recorder that comes up far ahead of its own footage was either off for
+    /// long or has lost its time, and only the second may not erase.
+    fn at_start(wall: WallTime, tick_ms: u64, newest: Option<WallTime>) -> Self {
+        let ahead = newest.filter(|newest| wall.micros_since(*newest) > Self::JUMP_US);
+        let believed = (ahead.unwrap_or(wall), tick_ms);
+        Self { believed, doubted_since: None, from_start: ahead.is_some() }
+    }
+
+    /// A time service keeps the clock: its time at start is believed after all.
+    fn handle_kept_clock(&mut self) {
+        if self.from_start {
+            self.believed.0 = WallTime(i64::MAX);
+            self.from_start = false;
+        }
     }
 
     /// The time by which footage may be judged old.

@@ -122,3 +122,21 @@ fn a_clock_that_jumps_ahead_erases_nothing_until_it_is_believed() {
     assert_eq!((swept.clock_doubted, swept.retired), (false, 1));
     sound(&store);
 }
+
+#[test]
+fn a_start_far_ahead_of_the_footage_is_doubted_until_a_time_service_keeps_the_clock() {
+    let newest = WallTime(1_000_000_000_000);
+    let wall = newest.plus_seconds(41 * 86_400);
+    let mut watch = ClockWatch::at_start(wall, 1_000, Some(newest));
+    assert_eq!(watch.look(wall, 1_000), newest);
+    assert_eq!(watch.look(wall.plus_seconds(60), 61_000), newest.plus_seconds(60));
+    let mut kept = watch.clone();
+    kept.handle_kept_clock();
+    assert_eq!(kept.look(wall.plus_seconds(80), 81_000), wall.plus_seconds(80));
+    // Without one it is believed after a day.
+    let day = wall.plus_seconds(86_400 + 60);
+    assert_eq!(watch.look(day, 1_000 + 86_460_000), day);
+    // A restart soon after the last footage is nothing to doubt.
+    let soon = newest.plus_seconds(120);
+    assert_eq!(ClockWatch::at_start(soon, 5, Some(newest)).look(soon, 5), soon);
+}
