@@ -165,7 +165,7 @@ async fn commands_reach_the_controller_and_its_refusals_come_back() {
         assert_eq!(ask("--output=json evidence list".into()).await, Ok(Exit::Done));
         assert_eq!(*seen.lock().unwrap(), ["Bearer t0ken", "Bearer t0ken"]);
 
-        let own = ask("evidence approve WH-1".into()).await.unwrap_err();
+        let own = ask("evidence approve WH-1 --reason mine".into()).await.unwrap_err();
         assert_eq!(own.exit, Exit::Refused);
         assert!(own.message.contains("yourself"), "{own}");
         assert_eq!(ask("evidence watch WH-1".into()).await, Ok(Exit::Done));
