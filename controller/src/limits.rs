@@ -42,6 +42,16 @@ pub const UNKNOWN_TOKENS_LOGGED_A_MINUTE: u32 = 10;
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 /// Work that failed outside begins again only after this.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A case whose try failed (a broken link, the controller's disc) pauses so long, then twice as long
+/// each time: a passing fault costs seconds.
+pub const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
+/// And at most so long: a full disc is made good by people, who need not wait longer to see it.
+pub const TROUBLE_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Cases whose released keys are kept until their bundle is made: four times those worked on at
+/// once. At most 16 × 64 cameras × 1440 keys × 32 bytes = 47 MB, of which a day has seen 1.
+pub const CASES_WITH_KEYS: usize = 16;
+/// Keys asked for in one call, each of which is one transfer record: as the wire allows.
+pub const KEYS_A_RELEASE: usize = 512;
 /// Cases worked on at once; more wait their turn. Four sites, each with one pull.
 pub const CASES_AT_ONCE: usize = 4;
 /// Holds placed or ended at once; more wait their turn. One 64-camera case takes four rounds.

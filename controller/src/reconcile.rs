@@ -3,7 +3,7 @@
 //! Takes no input. A pass reads the folds, begins whatever is due and not under way, and may run
 //! any number of times; it runs whenever the log moves, and every few seconds. The path after a
 //! crash is therefore the daily path. What cannot be done now is said in the case's `detail` and
-//! tried again; what can never be done ends the case.
+//! tried again, after a pause that grows where the try failed; what can never be done ends the case.
 //!
 //! | file | does |
 //! |---|---|
@@ -12,6 +12,10 @@
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
 //! | [`binding`] | makes and checks the bundle |
+//! | [`memory`] | what is remembered between tries; in memory only |
+//! | [`keyring`] | released keys of bundles not made yet |
+//! | [`retry`] | when failed work is due again (pure) |
+//! | [`waiting`] | what a case waits for, in words (pure) |
 //! | [`progress`] | what is known of work that is not finished; in memory only |
 //! | [`sites`] | what is asked of the sites |
 
@@ -20,8 +24,12 @@ pub mod cases;
 pub mod driver;
 pub mod footage;
 pub mod holds;
+pub mod keyring;
+pub mod memory;
 pub mod progress;
+pub mod retry;
 pub mod sites;
+pub mod waiting;
 
 pub use driver::{Parts, run};
 pub use progress::Progress;

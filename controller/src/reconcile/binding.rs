@@ -6,6 +6,7 @@ use custody::sealing::Key;
 
 use super::cases::Pause;
 use super::footage::Footage;
+use super::waiting::Reason;
 use super::{Parts, Sites};
 use crate::bundle::{self, BundleError, CameraPart, Order, SegmentPart};
 use crate::evidence::Case;
@@ -36,7 +37,9 @@ pub(super) async fn bind<S: Sites>(
     let binding = move || bind_now(&ledger, &authority, &vault, &case, ready);
     match tokio::task::spawn_blocking(binding).await {
         Ok(bound) => bound,
-        Err(error) => Err(Pause::Waits(format!("making the bundle broke off: {error}"))),
+        Err(error) => {
+            Err(Pause::Failed(Reason::disc(format!("making the bundle broke off: {error}"))))
+        }
     }
 }
 
@@ -69,8 +72,10 @@ fn bind_now(
         now: ledger.clock().now(),
     };
     let bundles = vault.join("bundles");
-    host::durable::create_folder(&bundles)
-        .map_err(|e| Pause::Waits(format!("the vault cannot be written: {e}")))?;
+    host::durable::create_folder(&bundles).map_err(|e| {
+        let what = format!("the bundle cannot be written to {}: {e}", bundles.display());
+        Pause::Failed(Reason::disc(what))
+    })?;
     let folder = bundles.join(case.id.as_str());
     let built = bundle::build(&order, &folder).map_err(|error| unbuilt(&error, vault))?;
     let report = verifier::verify(&folder, &authority.public());
@@ -116,13 +121,18 @@ fn unbuilt(error: &BundleError, vault: &Path) -> Pause {
             let path = folder.join(format!("{:010}.whseg", seq.0));
             tracing::warn!(%camera, %seq, %error, "a pulled file is not as signed");
             match host::durable::remove(&path) {
-                Ok(()) => Pause::Waits(error.to_string()),
-                Err(e) => Pause::Waits(format!("{error}; and it cannot be removed: {e}")),
+                Ok(()) => Pause::Failed(Reason::file(camera, *seq)),
+                Err(e) => Pause::Failed(Reason::disc(format!(
+                    "the pulled file of {camera} segment {seq} is not as signed, and {} cannot be \
+                     removed: {e}",
+                    path.display()
+                ))),
             }
         }
         BundleError::Io { source, .. } => {
             tracing::error!(%error, %source, "a bundle cannot be written");
-            Pause::Waits(format!("{error}: {source}"))
+            let what = format!("the bundle cannot be made, the controller {error}: {source}");
+            Pause::Failed(Reason::disc(what))
         }
         BundleError::Order { .. } | BundleError::Media { .. } => {
             Pause::Fails { code: BUNDLE_IMPOSSIBLE, detail: error.to_string() }
@@ -160,7 +170,9 @@ fn audit_jsonl(ledger: &Ledger, case: &Case) -> Result<Vec<u8>, Pause> {
     let mut lines = Vec::new();
     let mut from = case.position;
     loop {
-        let entries = ledger.entries(from, limits::READ_ENTRIES).map_err(Pause::Refused)?;
+        let entries = ledger
+            .entries(from, limits::READ_ENTRIES)
+            .map_err(|refusal| Pause::refused(&refusal))?;
         for stored in &entries {
             if stored.body.case() == Some(&case.id) {
                 lines.extend_from_slice(&entry::value(stored));

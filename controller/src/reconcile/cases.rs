@@ -5,24 +5,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use custody::sealing::Key;
 use custody::{CaseId, SiteId};
 use futures::future::join_all;
 
 use super::binding::{self, Part};
 use super::driver::Rest;
 use super::footage::Footage;
+use super::memory::Memory;
+use super::waiting::Reason;
 use super::{Parts, Sites};
 use crate::access::{Actor, Code, Refusal};
 use crate::evidence::case::Step;
 use crate::evidence::{Case, CaseState, HoldState};
 use crate::fleet::{FleetError, WantedSegment};
 use crate::ledger::Command;
+use crate::limits;
 
 /// Why a case does not go on now.
 #[derive(Debug)]
 pub(super) enum Pause {
-    /// It waits for this, and is tried again.
-    Waits(String),
+    /// It waits for this; looking again costs little.
+    Waits(Reason),
+    /// The try failed for this; the next is after a pause that grows.
+    Failed(Reason),
     /// Its holds are not all placed.
     Holds,
     /// It never will.
@@ -32,27 +38,32 @@ pub(super) enum Pause {
         /// Why.
         detail: String,
     },
-    /// Its state has moved on meanwhile, or the log has failed.
-    Refused(Refusal),
 }
 
-impl From<FleetError> for Pause {
-    fn from(error: FleetError) -> Self {
-        let detail = error.to_string();
+impl Pause {
+    /// A site did not do what it was asked: `to_do`, as in "cannot …".
+    fn site(error: &FleetError, to_do: &str) -> Self {
+        let reason = Reason::site(error, to_do);
         match error {
-            FleetError::Away { .. } | FleetError::Broken { .. } => Self::Waits(detail),
-            FleetError::Refused { .. } => Self::Fails { code: SITE_REFUSED, detail },
+            FleetError::Away { .. } => Self::Waits(reason),
+            FleetError::Broken { .. } => Self::Failed(reason),
+            FleetError::Refused { .. } => Self::Fails { code: SITE_REFUSED, detail: reason.what },
         }
+    }
+
+    /// The log has failed, or the case has moved on meanwhile, which the next try will see.
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        Self::Failed(Reason::log(refusal))
     }
 }
 
 /// A site answered no: asking again will not help.
 pub const SITE_REFUSED: &str = "site-refused";
-/// A camera's gaps are named up to so many characters.
+/// Details are so long at most: gaps of many cameras, or the words of a site.
 const DETAIL_CHARS_MAX: usize = 2000;
 
 /// Goes as far as the case goes now.
-pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &CaseId) -> Rest {
+pub(super) async fn advance<S: Sites>(parts: &Parts<S>, memory: &Memory, id: &CaseId) -> Rest {
     loop {
         let Ok(case) = parts.ledger.read(|state| state.evidence.case(id).cloned()) else {
             return Rest::No;
@@ -60,43 +71,62 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &CaseId) -> Rest {
         let done = match case.state {
             CaseState::Approved => hold(parts, &case).await,
             CaseState::Held => begin_pull(parts, &case).await,
-            CaseState::Pulling { .. } => bundle(parts, &case).await,
+            CaseState::Pulling { .. } => bundle(parts, memory, &case).await,
             CaseState::Requested
             | CaseState::Refused
             | CaseState::Bundled(_)
             | CaseState::Failed { .. } => {
                 parts.progress.forget(id);
+                memory.forget(id);
                 return Rest::No;
             }
         };
-        match done {
-            Ok(()) => parts.progress.set_detail(id, ""),
-            Err(Pause::Waits(detail)) => {
-                tracing::debug!(case = %id, detail, "a case waits");
-                parts.progress.set_detail(id, &detail);
-                return Rest::Needed;
-            }
-            // The hold's task says what it waits for, and its end moves the log.
-            Err(Pause::Holds) => return Rest::No,
+        let done = match done {
             Err(Pause::Fails { code, detail }) => {
                 tracing::info!(case = %id, code, "a case cannot be fulfilled");
-                let detail = detail.chars().take(DETAIL_CHARS_MAX).collect();
-                let failed = Step::Failed { code: code.to_owned(), detail };
-                if step(parts, id, failed).await.is_err() {
-                    return Rest::Needed;
-                }
+                step(parts, id, Step::Failed { code: code.to_owned(), detail: short(&detail) })
+                    .await
             }
-            Err(Pause::Refused(refusal)) => {
-                tracing::debug!(case = %id, %refusal, "a case's step was refused");
-                return Rest::Needed;
-            }
+            done => done,
+        };
+        if let Err(pause) = done {
+            return rest(parts, memory, id, &pause);
         }
+        memory.went_on(id);
+        parts.progress.set_detail(id, "");
     }
+}
+
+/// Says what a case waits for, and until when it is left alone.
+fn rest<S>(parts: &Parts<S>, memory: &Memory, id: &CaseId, pause: &Pause) -> Rest {
+    let (detail, rest) = match pause {
+        Pause::Waits(reason) => {
+            tracing::debug!(case = %id, why = reason.what, "a case waits");
+            (memory.waits(id, reason, parts.ledger.clock()), Rest::Needed)
+        }
+        Pause::Failed(reason) => {
+            tracing::warn!(case = %id, why = reason.what, "a case's try failed");
+            (memory.failed(id, reason, parts.ledger.clock()), Rest::No)
+        }
+        // The hold's task says what it waits for, and its end moves the log.
+        Pause::Holds => return Rest::No,
+        Pause::Fails { detail, .. } => (detail.clone(), Rest::Needed),
+    };
+    parts.progress.set_detail(id, &short(&detail));
+    rest
+}
+
+fn short(detail: &str) -> String {
+    detail.chars().take(DETAIL_CHARS_MAX).collect()
 }
 
 pub(super) async fn step<S>(parts: &Parts<S>, case: &CaseId, step: Step) -> Result<(), Pause> {
     let command = Command::StepCase { case: case.clone(), step };
-    parts.ledger.send(Actor::Controller, command).await.map_err(Pause::Refused)?;
+    parts
+        .ledger
+        .send(Actor::Controller, command)
+        .await
+        .map_err(|refusal| Pause::refused(&refusal))?;
     Ok(())
 }
 
@@ -107,7 +137,11 @@ async fn hold<S>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
     for hold in holds {
         match hold.state {
             HoldState::Refused { why } => {
-                let detail = format!("site {} refused a hold: {why}", hold.camera.site());
+                let detail = format!(
+                    "site {} will not hold footage of {}: {why}",
+                    hold.camera.site(),
+                    hold.camera
+                );
                 return Err(Pause::Fails { code: SITE_REFUSED, detail });
             }
             HoldState::Ordered => return Err(Pause::Holds),
@@ -126,7 +160,8 @@ async fn find<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<Vec<Footage>, P
     let asked = cameras_of.into_values().map(|cameras| async move {
         let mut footage = Vec::new();
         for camera in cameras {
-            let found = parts.sites.find(camera, case.span).await?;
+            let found = parts.sites.find(camera, case.span).await;
+            let found = found.map_err(|e| Pause::site(&e, "list the asked footage"))?;
             footage.push(Footage::new(camera.clone(), found));
         }
         Ok::<_, Pause>(footage)
@@ -142,9 +177,8 @@ async fn begin_pull<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<(), Pause
     let footage = find(parts, case).await?;
     let now = parts.ledger.clock().now();
     if let Some(open) = footage.iter().find(|footage| !footage.is_complete(case.span, now)) {
-        let waits =
-            format!("waits until {} has closed the asked interval's last segment", open.camera);
-        return Err(Pause::Waits(waits));
+        let at_latest = case.span.to.plus_seconds(limits::CHAIN_WAIT_S);
+        return Err(Pause::Waits(Reason::recording(&open.camera, at_latest)));
     }
     let wanted: Vec<_> = footage.iter().flat_map(Footage::wanted).collect();
     if wanted.is_empty() {
@@ -157,34 +191,61 @@ async fn begin_pull<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<(), Pause
     step(parts, &case.id, Step::Pulling { segments, bytes }).await
 }
 
-async fn bundle<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
+async fn bundle<S: Sites>(parts: &Parts<S>, memory: &Memory, case: &Case) -> Result<(), Pause> {
     let footage = find(parts, case).await?;
-    pull(parts, case, &footage).await?;
+    pull(parts, memory, case, &footage).await?;
     let mut ready = Vec::new();
     for footage in footage {
-        let seqs = footage.seqs();
-        let mut keys = Vec::new();
-        if !seqs.is_empty() {
-            let released = parts.sites.release_keys(&case.id, &footage.camera, &seqs).await?;
-            keys = released.keys;
-            for record in &released.transfer_records {
-                let released = Step::KeysReleased {
-                    camera: footage.camera.clone(),
-                    segments: seqs.len() as u64,
-                    transfer_sha256: record.digest(),
-                };
-                step(parts, &case.id, released).await?;
-            }
-        }
+        let keys = keys(parts, memory, case, &footage).await?;
         ready.push(Part { footage, keys });
     }
-    parts.progress.set_detail(&case.id, "the bundle is being made and checked");
+    parts
+        .progress
+        .set_detail(&case.id, "The footage is here; the bundle is being made and checked.");
     let bound = binding::bind(parts, case, ready).await?;
     step(parts, &case.id, bound).await
 }
 
+/// The keys of a camera's segments, in order. Those that an earlier try was given are not asked for
+/// again; each release is noted before its keys are kept.
+async fn keys<S: Sites>(
+    parts: &Parts<S>,
+    memory: &Memory,
+    case: &Case,
+    footage: &Footage,
+) -> Result<Vec<Key>, Pause> {
+    let (camera, seqs) = (&footage.camera, footage.seqs());
+    if seqs.is_empty() {
+        return Ok(Vec::new());
+    }
+    for seqs in memory.keys_missing(&case.id, camera, &seqs).chunks(limits::KEYS_A_RELEASE) {
+        let released = parts.sites.release_keys(&case.id, camera, seqs).await;
+        let released = released.map_err(|e| Pause::site(&e, "release the keys"))?;
+        for record in &released.transfer_records {
+            let released = Step::KeysReleased {
+                camera: camera.clone(),
+                segments: seqs.len() as u64,
+                transfer_sha256: record.digest(),
+            };
+            step(parts, &case.id, released).await?;
+        }
+        memory.keep_keys(&case.id, camera, seqs.iter().copied().zip(released.keys));
+    }
+    memory.keys(&case.id, camera, &seqs).ok_or_else(|| {
+        Pause::site(
+            &FleetError::Broken { site: camera.site().clone(), why: "some are missing".to_owned() },
+            "release the keys",
+        )
+    })
+}
+
 /// Sites at once; each site one pull, its cameras in order.
-async fn pull<S: Sites>(parts: &Parts<S>, case: &Case, footage: &[Footage]) -> Result<(), Pause> {
+async fn pull<S: Sites>(
+    parts: &Parts<S>,
+    memory: &Memory,
+    case: &Case,
+    footage: &[Footage],
+) -> Result<(), Pause> {
     let mut wanted_of: BTreeMap<SiteId, Vec<WantedSegment>> = BTreeMap::new();
     for wanted in footage.iter().flat_map(Footage::wanted) {
         wanted_of.entry(wanted.camera.site().clone()).or_default().push(wanted);
@@ -200,13 +261,16 @@ async fn pull<S: Sites>(parts: &Parts<S>, case: &Case, footage: &[Footage]) -> R
                 }
                 let all = arrived.iter().map(|site| site.load(Ordering::Relaxed)).sum();
                 parts.progress.set_bytes(&case.id, all);
+                if memory.bytes_came(&case.id, all) {
+                    parts.progress.set_detail(&case.id, "The footage is on its way.");
+                }
             };
             parts.sites.pull(site, wanted, &progress).await
         }
     });
     // Every pull runs to its own end: one site's trouble does not stop another's bytes.
     for pulled in join_all(pulls).await {
-        pulled?;
+        pulled.map_err(|e| Pause::site(&e, "send the footage"))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use custody::{CaseId, HoldId};
 use host::Tasks;
 use tokio::sync::Semaphore;
 
+use super::memory::Memory;
 use super::{Progress, Sites, cases, holds};
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
@@ -50,6 +51,7 @@ pub(super) enum Rest {
 
 struct Driver<S> {
     parts: Arc<Parts<S>>,
+    memory: Arc<Memory>,
     /// What is under way. Held for moments only.
     under_way: Arc<Mutex<BTreeSet<Work>>>,
     case_slots: Arc<Semaphore>,
@@ -60,6 +62,7 @@ struct Driver<S> {
 pub async fn run<S: Sites>(parts: Parts<S>) {
     let driver = Driver {
         parts: Arc::new(parts),
+        memory: Arc::default(),
         under_way: Arc::default(),
         case_slots: Arc::new(Semaphore::new(limits::CASES_AT_ONCE)),
         hold_slots: Arc::new(Semaphore::new(limits::HOLDS_AT_ONCE)),
@@ -86,11 +89,15 @@ const BURST: Duration = Duration::from_millis(50);
 
 impl<S: Sites> Driver<S> {
     fn pass(&self) {
+        let now = self.parts.ledger.clock().tick();
         let due: Vec<Work> = self.parts.ledger.read(|state| {
             let holds = state.evidence.holds().filter(|hold| {
                 matches!(hold.state, HoldState::Ordered | HoldState::ReleaseOrdered)
             });
-            let cases = state.evidence.cases().filter(|case| case.state.is_under_way());
+            let cases = state
+                .evidence
+                .cases()
+                .filter(|case| case.state.is_under_way() && self.memory.is_due(&case.id, now));
             holds
                 .map(|hold| Work::Hold(hold.id.clone()))
                 .chain(cases.map(|case| Work::Case(case.id.clone())))
@@ -108,6 +115,7 @@ impl<S: Sites> Driver<S> {
             return;
         }
         let (parts, under_way) = (self.parts.clone(), self.under_way.clone());
+        let memory = self.memory.clone();
         let slots = match &work {
             Work::Case(_) => self.case_slots.clone(),
             Work::Hold(_) => self.hold_slots.clone(),
@@ -117,8 +125,8 @@ impl<S: Sites> Driver<S> {
                 // The semaphore is never closed.
                 let Ok(slot) = slots.acquire().await else { return };
                 let rest = match &work {
-                    Work::Case(case) => cases::advance(&parts, case).await,
-                    Work::Hold(hold) => holds::advance(&parts, hold).await,
+                    Work::Case(case) => cases::advance(&parts, &memory, case).await,
+                    Work::Hold(hold) => holds::advance(&parts, &memory, hold).await,
                 };
                 drop(slot);
                 if rest == Rest::Needed {

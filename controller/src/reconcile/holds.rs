@@ -3,15 +3,17 @@
 use custody::HoldId;
 
 use super::driver::Rest;
+use super::memory::Memory;
+use super::waiting::Reason;
 use super::{Parts, Sites};
 use crate::access::Actor;
-use crate::evidence::HoldState;
 use crate::evidence::hold::HoldStep;
+use crate::evidence::{CaseState, HoldEntry, HoldState};
 use crate::fleet::FleetError;
 use crate::ledger::Command;
 
 /// Does what the hold's state asks for, once.
-pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) -> Rest {
+pub(super) async fn advance<S: Sites>(parts: &Parts<S>, memory: &Memory, id: &HoldId) -> Rest {
     let Ok(hold) = parts.ledger.read(|state| state.evidence.hold(id).cloned()) else {
         return Rest::No;
     };
@@ -22,7 +24,7 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) -> Rest {
                 Ok(placed) => HoldStep::Placed { segments: placed.segments },
                 Err(FleetError::Refused { why, .. }) => HoldStep::Refused { why },
                 Err(error @ (FleetError::Away { .. } | FleetError::Broken { .. })) => {
-                    return later(parts, id, &error);
+                    return later(parts, memory, id, &Reason::site(&error, "place the hold"));
                 }
             }
         }
@@ -30,13 +32,16 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) -> Rest {
             match parts.sites.release_hold(hold.camera.site(), id).await {
                 Ok(()) => HoldStep::Released,
                 // A site that says no to a release keeps too much, never too little: ask again.
-                Err(error) => return later(parts, id, &error),
+                Err(error) => {
+                    return later(parts, memory, id, &Reason::site(&error, "end the hold"));
+                }
             }
         }
         HoldState::Placed { .. } | HoldState::Refused { .. } | HoldState::Released => {
             return Rest::No;
         }
     };
+    memory.set_hold(id, None);
     let command = Command::StepHold { hold: id.clone(), step };
     if let Err(refusal) = parts.ledger.send(Actor::Controller, command).await {
         // The hold moved on while the site was asked; the next pass sees how.
@@ -45,15 +50,23 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, id: &HoldId) -> Rest {
     Rest::No
 }
 
-fn later<S>(parts: &Parts<S>, id: &HoldId, error: &FleetError) -> Rest {
-    tracing::debug!(hold = %id, %error, "a hold waits");
-    let case = parts.ledger.read(|state| {
-        let hold = state.evidence.hold(id).ok()?;
-        let case = state.evidence.case(hold.case.as_ref()?).ok()?;
-        case.state.is_under_way().then(|| case.id.clone())
+/// Remembers why, and says so in the hold's case while that waits for its holds.
+fn later<S>(parts: &Parts<S>, memory: &Memory, id: &HoldId, reason: &Reason) -> Rest {
+    tracing::debug!(hold = %id, why = reason.what, "a hold waits");
+    memory.set_hold(id, Some(reason.clone()));
+    let waiting = parts.ledger.read(|state| {
+        let case = state.evidence.hold(id).ok()?.case.clone()?;
+        let is_waiting = state.evidence.case(&case).ok()?.state == CaseState::Approved;
+        let is_open = |hold: &&HoldEntry| hold.state == HoldState::Ordered;
+        let open = state.evidence.holds_of(&case).filter(is_open).map(|hold| hold.id.clone());
+        let open: Vec<_> = open.collect();
+        let all = state.evidence.holds_of(&case).count();
+        is_waiting.then_some((case, open, all))
     });
-    if let Some(case) = case {
-        parts.progress.set_detail(&case, &error.to_string());
+    let Some((case, open, all)) = waiting else { return Rest::Needed };
+    if let Some(first) = memory.first_reason(&open) {
+        let reason = Reason::holds(open.len(), all, &first);
+        parts.progress.set_detail(&case, &memory.waits(&case, &reason, parts.ledger.clock()));
     }
     Rest::Needed
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
+use custody::manifest::{Agent, Analytics, Fragments, Mask, Reception, Seal, Segment, Stream};
 use custody::record::{Gap, GapReason, Record, Statement};
+use custody::sealing::Key;
 use custody::{CameraId, CaseId, Digest, HoldId, SecretKey, Seq, SiteId, WallTime};
 use host::{Clock, Tasks};
 
@@ -16,7 +18,7 @@ use crate::evidence::{CaseState, HoldState, RequestOrder};
 use crate::fleet::{FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
 use crate::ledger::{Command, Ledger, State};
 use crate::limits;
-use crate::log::RocksLog;
+use crate::log::{Event, RocksLog};
 use crate::registry::Authority;
 
 /// What the site does when it is asked.
@@ -27,6 +29,9 @@ struct Mood {
     records: Vec<FoundRecord>,
     holds: Vec<HoldId>,
     finds: u32,
+    /// Files come, and keys.
+    gives: bool,
+    keys_asked: Vec<usize>,
 }
 
 /// The sites, in one process.
@@ -81,15 +86,24 @@ impl Sites for Village {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
         progress(5);
+        if self.0.lock().unwrap().gives {
+            return Ok(());
+        }
         Err(FleetError::Broken { site: site.clone(), why: "the line broke".to_owned() })
     }
     async fn release_keys(
         &self,
         _case: &CaseId,
         camera: &CameraId,
-        _seqs: &[Seq],
+        seqs: &[Seq],
     ) -> Result<ReleasedKeys, FleetError> {
-        Err(FleetError::Away { site: camera.site().clone() })
+        if !self.0.lock().unwrap().gives {
+            return Err(FleetError::Away { site: camera.site().clone() });
+        }
+        self.set(|mood| mood.keys_asked.push(seqs.len()));
+        let keys = seqs.iter().map(|_| Key::new([3; 32])).collect();
+        // Any signed record will do for its digest.
+        Ok(ReleasedKeys { keys, transfer_records: vec![gap(asked().to).envelope] })
     }
 }
 
@@ -226,6 +240,40 @@ fn gap(end: WallTime) -> FoundRecord {
     FoundRecord { envelope, record, file_bytes: 0 }
 }
 
+/// A sealed minute that reaches the interval's end.
+fn segment(seq: u64) -> FoundRecord {
+    let record = Record::Segment(Segment {
+        camera: "east/ext-01".parse().unwrap(),
+        seq: Seq(seq),
+        prev: Digest::NONE,
+        boot_id: "boot".to_owned(),
+        start: at("2026-11-21T11:58:00Z"),
+        end: at("2026-11-21T11:59:00Z"),
+        clock: Clock::simulated(asked().to).quality(),
+        stream: Stream {
+            codec: "avc1.64001f".to_owned(),
+            width: 960,
+            height: 720,
+            parameters_sha256: Digest::NONE,
+            byte_exact: true,
+        },
+        init_sha256: Digest::NONE,
+        fragments: Fragments { count: 30, root: Digest::NONE, samples: 1500, bytes: 4000 },
+        mask: Mask::NotRequired { approved_by: "d.mensah".to_owned() },
+        reception: Reception::default(),
+        seal: Seal { algorithm: "AES-256-GCM".to_owned(), epoch: 1 },
+        agent: Agent {
+            version: "0.1.0".to_owned(),
+            binary_sha256: Digest::NONE,
+            config_sha256: Digest::NONE,
+        },
+        analytics: Analytics::None,
+        recovered: false,
+    });
+    let envelope = record.sign(&SecretKey::from_seed(&[7; 32]));
+    FoundRecord { envelope, record, file_bytes: 4096 }
+}
+
 fn state_of<'a>(state: &'a State, case: &CaseId) -> &'a CaseState {
     &state.evidence.case(case).unwrap().state
 }
@@ -279,6 +327,51 @@ async fn a_case_waits_for_the_segment_that_is_being_recorded() {
     scene
         .until("it goes on with what there is", |state, _| state_of(state, &case).is_final())
         .await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_disc_that_refuses_costs_one_release_of_keys_and_ever_rarer_tries() {
+    let scene = Scene::new();
+    scene.village.set(|mood| {
+        mood.gives = true;
+        mood.records = vec![segment(4)];
+    });
+    // Where the bundles' folder should be lies a file: nothing can be written there.
+    let vault = scene.folder.path().join("vault");
+    std::fs::create_dir(&vault).unwrap();
+    std::fs::write(vault.join("bundles"), b"").unwrap();
+    let case = scene.approved();
+    scene.run();
+    let says = |next_try: &'static str| {
+        let case = case.clone();
+        move |state: &State, progress: &Progress| {
+            let detail = progress.of(&case).detail;
+            matches!(state_of(state, &case), CaseState::Pulling { .. })
+                && detail.starts_with("Waits since 2026-11-21T12:00:00Z: the bundle cannot be")
+                && detail.contains("Check the space")
+                && detail.ends_with(&format!("The next try is at {next_try}."))
+        }
+    };
+    scene.until("the first try fails", says("2026-11-21T12:00:05Z")).await;
+    for (pause_ms, next_try) in [
+        (5_000, "2026-11-21T12:00:15Z"),
+        (10_000, "2026-11-21T12:00:35Z"),
+        (20_000, "2026-11-21T12:01:15Z"),
+    ] {
+        // The log moves long before the pause is over: nothing is tried.
+        scene.agent_comes();
+        scene.clock.advance_ms(pause_ms);
+        scene.agent_comes();
+        scene.until("the next try comes after twice the pause", says(next_try)).await;
+    }
+    scene.village.set(|mood| {
+        assert_eq!(mood.keys_asked, [1], "the keys of one segment, once");
+        assert_eq!(mood.finds, 1 + 4, "one look before the pull, and one a try");
+    });
+    let entries = scene.ledger.entries(0, 1000).unwrap();
+    let released = entries.iter().filter(|e| matches!(e.body, Event::KeysReleased(_)));
+    assert_eq!(released.count(), 1);
     scene.end().await;
 }
 
