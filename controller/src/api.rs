@@ -6,6 +6,7 @@
 //! | file | serves |
 //! |---|---|
 //! | [`mod@serve`] | the port: TLS, limits, health, reflection |
+//! | [`gate`] | how many connections there are at once |
 //! | [`door`] | who calls; what all services share |
 //! | [`status`] | refusal to status, in one match |
 //! | [`convert`] | our types to the wire's, and back |
@@ -22,6 +23,7 @@ pub mod door;
 pub mod estate;
 pub mod evidence;
 pub mod fetch;
+pub mod gate;
 pub mod holds;
 pub mod people;
 pub mod serve;
@@ -29,3 +31,6 @@ pub mod status;
 
 pub use door::Parts;
 pub use serve::{ServeError, serve};
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,11 @@ pub const AUDIT_WAITING: usize = 256;
 /// Files in a bundle: 64 cameras × 1440 minutes × 3 files, and 100 others.
 pub const BUNDLE_FILES_MAX: usize = 64 * 1440 * 3 + 100;
 
+/// API connections at once, those in their handshake among them; more are closed unheard. A control
+/// room of 20 people with 4 clients each and 50 systems is 130. Each may hold 32 calls of at most
+/// 1 MiB that wait (see [`PIECES_WAITING`]), so all of them at their worst 8 GiB; a dozen that fetch
+/// bundles at once, 12 MiB.
+pub const API_CONNECTIONS: usize = 256;
 /// Calls that one API connection may have open.
 pub const CALLS_A_CONNECTION: usize = 32;
 /// API calls in all; a call beyond is told `busy`.

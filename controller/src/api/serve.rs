@@ -9,7 +9,7 @@ use proto::v1::estate_server::EstateServer;
 use proto::v1::evidence_server::EvidenceServer;
 use proto::v1::holds_server::HoldsServer;
 use proto::v1::people_server::PeopleServer;
-use tonic::transport::server::TcpIncoming;
+use tokio::net::TcpListener;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use zeroize::Zeroizing;
 
@@ -17,6 +17,7 @@ use super::audit::AuditService;
 use super::door::{Door, Parts};
 use super::estate::EstateService;
 use super::evidence::EvidenceService;
+use super::gate;
 use super::holds::HoldsService;
 use super::people::PeopleService;
 use crate::limits;
@@ -59,8 +60,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// When the port or the certificate cannot be used.
 pub async fn serve(parts: Parts, listen: SocketAddr, pki: &Path) -> Result<SocketAddr, ServeError> {
     let failed = |source| ServeError::Listen { address: listen, source };
-    let incoming = TcpIncoming::bind(listen).map_err(failed)?.with_nodelay(Some(true));
-    let address = incoming.local_addr().map_err(failed)?;
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let incoming = gate::admit(listener, limits::API_CONNECTIONS, parts.ledger.clock().clone());
     let tls = ServerTlsConfig::new().identity(identity(pki)?).timeout(HANDSHAKE);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
