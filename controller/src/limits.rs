@@ -48,7 +48,7 @@ pub const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// And at most so long: a full disc is made good by people, who need not wait longer to see it.
 pub const TROUBLE_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Cases whose released keys are kept until their bundle is made: four times those worked on at
-/// once. At most 16 × 64 cameras × 1440 keys × 32 bytes = 47 MB, of which a day has seen 1.
+/// once. At most 16 × 64 cameras × 1440 keys × 32 bytes = 47 MB.
 pub const CASES_WITH_KEYS: usize = 16;
 /// Keys asked for in one call, each of which is one transfer record: as the wire allows.
 pub const KEYS_A_RELEASE: usize = 512;
