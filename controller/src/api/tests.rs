@@ -82,7 +82,7 @@ fn earlier_run(state_dir: &Path, officer: &str) {
         coverage_basis_points: 10_000,
     };
     for (actor, command) in [
-        (Actor::Controller, add("t.okafor", Role::Requester, officer)),
+        (Actor::Controller, add("t.okafor", Role::Technician, officer)),
         (Actor::Controller, add("a.bell", Role::Authoriser, "another")),
         (person("s.root"), token),
         (Actor::Controller, enrol),
