@@ -115,3 +115,17 @@ impl<Peer: Unpin> AsyncWrite for Duplex<Peer> {
         AsyncWrite::poll_shutdown(Pin::new(&mut self.send), cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn key_exchange_is_post_quantum_first() {
+        install_crypto();
+        let provider = rustls::crypto::CryptoProvider::get_default().unwrap();
+        assert_eq!(provider.kx_groups[0].name(), NamedGroup::X25519MLKEM768);
+    }
+}
