@@ -172,7 +172,7 @@ impl Task {
         self.drain(outputs).await;
         let was_down = self.cutter.open_since().is_none();
         let closing = self.cutter.handle_cut(cut::CloseReason::Finished);
-        self.keep(closing).await;
+        self.keep(closing, false).await;
         if was_down {
             // What was missing before the stop has its own reason; the stop's gap follows it.
             self.sign_gap(self.parts.clock.now()).await;
@@ -263,9 +263,32 @@ impl Task {
                 self.note(Cause::of(gap_reason(*reason), detail.clone()));
             }
         }
+        let healthy = matches!(output, mask::Output::Frame(_));
         let outputs = self.cutter.handle(output);
+        if healthy {
+            self.forget_old_cause(&outputs);
+        }
         if !outputs.is_empty() {
-            self.keep(outputs).await;
+            self.keep(outputs, healthy).await;
+        }
+    }
+
+    /// A segment that ends amid frames ends for its own reason, not for that of an older trouble.
+    fn forget_old_cause(&mut self, outputs: &[cut::Output]) {
+        let closed = outputs.iter().find_map(|output| match output {
+            cut::Output::Close { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        match closed {
+            None => {}
+            Some(cut::CloseReason::Gap) => {
+                let detail = "the session stood, and no frame came for more than 3 s";
+                self.cause = Cause::of(GapReason::StreamStalled, detail);
+            }
+            Some(reason) => {
+                let detail = format!("the stream was cut: {}", reason.code());
+                self.cause = Cause::of(GapReason::StreamEnded, detail);
+            }
         }
     }
 
@@ -276,7 +299,8 @@ impl Task {
     }
 
     /// Lets the store have what was cut. Waits for this camera's own disc writes, nothing else.
-    async fn keep(&mut self, outputs: Vec<cut::Output>) {
+    /// `healthy`: they came of a frame, and not of the camera's going.
+    async fn keep(&mut self, outputs: Vec<cut::Output>, healthy: bool) {
         let Some(mut keeper) = self.keeper.take() else { return };
         let cause = self.cause.clone();
         let kept = tokio::task::spawn_blocking(move || {
@@ -289,14 +313,16 @@ impl Task {
             return;
         };
         self.keeper = Some(keeper);
-        self.settle(outcome).await;
+        self.settle(outcome, healthy).await;
     }
 
-    async fn settle(&mut self, outcome: Outcome) {
+    async fn settle(&mut self, outcome: Outcome, healthy: bool) {
         match outcome {
             Outcome::Kept { until } => {
                 self.gap_signed = self.gap_signed.max(until);
-                lock(&self.health).handle_kept();
+                if healthy {
+                    lock(&self.health).handle_kept();
+                }
             }
             Outcome::Nothing => {}
             Outcome::Lost { reason, detail } => {
@@ -329,7 +355,7 @@ impl Task {
         });
         if let Ok((keeper, outcome)) = signed.await {
             self.keeper = Some(keeper);
-            self.settle(outcome).await;
+            self.settle(outcome, false).await;
         }
     }
 }

@@ -25,7 +25,7 @@ fn gaps(report: &Value, camera: &str) -> Vec<String> {
 #[tokio::test]
 async fn every_kind_of_trouble_has_its_reason_and_disturbs_no_other_camera() {
     let folder = tempfile::tempdir().unwrap();
-    let good = Cameras::start([("hq/int-01", Clip::WalkwayH264)], Auth::Open).await.unwrap();
+    let mut good = Cameras::start([("hq/int-01", Clip::WalkwayH264)], Auth::Open).await.unwrap();
     let guarded = Cameras::start([("hq/int-02", Clip::WalkwayH264)], Auth::Digest).await.unwrap();
     let faults = [
         ("int-03", Behaviour::WrongCodec(WrongCodec::Mjpeg), "codec-unsupported"),
@@ -86,4 +86,10 @@ async fn every_kind_of_trouble_has_its_reason_and_disturbs_no_other_camera() {
     let cameras = report["cameras"].as_array().unwrap();
     let changed = cameras.iter().find(|c| c["camera"] == "hq/int-08").unwrap();
     assert!(changed["coverage_per_cent"].as_f64().unwrap() > 50.0, "{changed:#}");
+
+    // A camera that recorded well and goes says why it is gone, and comes back by itself.
+    good.stop().await.unwrap();
+    state("hq/int-01", "camera-unreachable").await.unwrap();
+    good.restart().await.unwrap();
+    state("hq/int-01", "recording").await.unwrap();
 }
