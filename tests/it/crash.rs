@@ -31,12 +31,7 @@ async fn a_killed_recorder_loses_at_most_the_open_fragment() {
     let camera = "south/int-01";
     let cameras = Cameras::start([(camera, Clip::WalkwayH264)], Auth::Open).await.unwrap();
     let mut force = Force::start(folder.path()).await.unwrap();
-    let plan = CameraPlan {
-        name: "int-01".to_owned(),
-        url: cameras.url(camera).unwrap().to_string(),
-        masked: false,
-        protected: false,
-    };
+    let plan = CameraPlan::internal("int-01", cameras.url(camera).unwrap());
     let to = force.fleet_address();
     force.add_site("south", &[plan], &Recording::default(), to).await.unwrap();
     force.await_footage(&[camera], 8).await.unwrap();

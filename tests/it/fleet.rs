@@ -63,12 +63,7 @@ fn libfaketime() -> String {
 }
 
 fn plan(cameras: &Cameras, camera: &str) -> CameraPlan {
-    CameraPlan {
-        name: camera.split_once('/').unwrap().1.to_owned(),
-        url: cameras.url(camera).unwrap().to_string(),
-        masked: false,
-        protected: false,
-    }
+    CameraPlan::internal(camera.split_once('/').unwrap().1, cameras.url(camera).unwrap())
 }
 
 async fn site(force: &Force, name: &str) -> Option<Value> {

@@ -18,12 +18,7 @@ async fn when_the_disc_is_full_the_oldest_footage_goes_and_recording_goes_on() {
     let cameras = Cameras::start(wanted, Auth::Open).await.unwrap();
     let plans: Vec<CameraPlan> = names
         .iter()
-        .map(|name| CameraPlan {
-            name: (*name).to_owned(),
-            url: cameras.url(&format!("west/{name}")).unwrap().to_string(),
-            masked: false,
-            protected: false,
-        })
+        .map(|name| CameraPlan::internal(name, cameras.url(&format!("west/{name}")).unwrap()))
         .collect();
     let mut force = Force::start(folder.path()).await.unwrap();
     let recording = Recording { reserve_free_bytes: 10 * MEBI, ..Recording::default() };

@@ -39,12 +39,7 @@ async fn what_must_not_be_asked_is_refused_and_logged() {
     let camera = "hq/int-01";
     let cameras = Cameras::start([(camera, Clip::WalkwayH264)], Auth::Open).await.unwrap();
     let mut force = Force::start(folder.path()).await.unwrap();
-    let plan = CameraPlan {
-        name: "int-01".to_owned(),
-        url: cameras.url(camera).unwrap().to_string(),
-        masked: false,
-        protected: false,
-    };
+    let plan = CameraPlan::internal("int-01", cameras.url(camera).unwrap());
     let to = force.fleet_address();
     force.add_site("hq", &[plan], &Recording::default(), to).await.unwrap();
     force.await_footage(&[camera], 4).await.unwrap();
@@ -109,12 +104,7 @@ async fn a_range_in_which_nothing_was_recorded_fails_and_names_the_gap() {
     let mut force = Force::start(folder.path()).await.unwrap();
     // Nothing answers at this camera's address.
     let port = harness::rig::ports::free_tcp_port();
-    let plan = CameraPlan {
-        name: "int-01".to_owned(),
-        url: format!("rtsp://127.0.0.1:{port}/none"),
-        masked: false,
-        protected: false,
-    };
+    let plan = CameraPlan::internal("int-01", format!("rtsp://127.0.0.1:{port}/none"));
     let to = force.fleet_address();
     force.add_site("west", &[plan], &Recording::default(), to).await.unwrap();
     let clock = host::Clock::system();

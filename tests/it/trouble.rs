@@ -10,10 +10,6 @@ use harness::rig::faulty::{Behaviour, FaultyCamera, Settings, WrongCodec};
 use harness::rig::footage::Clip;
 use serde_json::Value;
 
-fn plan(name: &str, url: &str) -> CameraPlan {
-    CameraPlan { name: name.to_owned(), url: url.to_owned(), masked: false, protected: false }
-}
-
 fn gaps(report: &Value, camera: &str) -> Vec<String> {
     let cameras = report["cameras"].as_array().unwrap();
     let of = cameras.iter().find(|c| c["camera"] == camera).unwrap();
@@ -36,20 +32,20 @@ async fn every_kind_of_trouble_has_its_reason_and_disturbs_no_other_camera() {
     ];
     let mut faulty = Vec::new();
     let mut plans = vec![
-        plan("int-01", good.url("hq/int-01").unwrap().as_str()),
+        CameraPlan::internal("int-01", good.url("hq/int-01").unwrap().as_str()),
         // No credentials: the camera refuses.
-        plan("int-02", guarded.url("hq/int-02").unwrap().as_str()),
+        CameraPlan::internal("int-02", guarded.url("hq/int-02").unwrap().as_str()),
     ];
     for (name, behaviour, _) in faults {
         // After 60 frames there is a fragment to keep before the fault.
         let settings = Settings { behaviour, fault_after_frames: 60 };
         let camera = FaultyCamera::start(settings).await.unwrap();
-        plans.push(plan(name, camera.url().as_str()));
+        plans.push(CameraPlan::internal(name, camera.url().as_str()));
         faulty.push(camera);
     }
     let changing = Settings { behaviour: Behaviour::SpsChange, fault_after_frames: 60 };
     let changing = FaultyCamera::start(changing).await.unwrap();
-    plans.push(plan("int-08", changing.url().as_str()));
+    plans.push(CameraPlan::internal("int-08", changing.url().as_str()));
 
     let mut force = Force::start(folder.path()).await.unwrap();
     let recording = Recording { stall_ms: 1500, ..Recording::default() };

@@ -47,6 +47,14 @@ pub struct CameraPlan {
     pub protected: bool,
 }
 
+impl CameraPlan {
+    /// An internal camera at `url` that anybody may watch.
+    #[must_use]
+    pub fn internal(name: &str, url: impl std::fmt::Display) -> Self {
+        Self { name: name.to_owned(), url: url.to_string(), masked: false, protected: false }
+    }
+}
+
 /// How sites record.
 #[derive(Debug, Clone)]
 pub struct Recording {
