@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use host::settings::{self, Mistakes, Section};
+use host::settings::{self, LoadError, Mistakes, Section};
 
 /// The controller's settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,28 +20,6 @@ pub struct Config {
     pub pull_bytes_per_second: u64,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: cannot be read")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file has mistakes.
-    #[error("{path} has {} mistake(s):\n{mistakes}", mistakes.0.len())]
-    Mistakes {
-        /// Which file.
-        path: PathBuf,
-        /// All of them.
-        mistakes: Mistakes,
-    },
-}
-
 /// What `--print-config` prints: every key with its default or an example.
 pub const EXAMPLE: &str = include_str!("config/example.toml");
 
@@ -49,10 +27,8 @@ pub const EXAMPLE: &str = include_str!("config/example.toml");
 ///
 /// # Errors
 /// Every mistake found.
-pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    parse(&text).map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    settings::load(path, parse).map(|(config, _)| config)
 }
 
 /// Reads settings from text.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use custody::{CameraId, SiteId};
-use host::settings::{self, Mistakes, Section};
+use host::settings::{self, LoadError, Mistakes, Section};
 
 mod camera;
 
@@ -62,29 +62,6 @@ pub struct Recording {
     pub stall_ms: u64,
 }
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: cannot be read ({source})")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file has mistakes.
-    #[error("{path} has {} mistake(s):\n{mistakes}", mistakes.0.len())]
-    Mistakes {
-        /// Which file.
-        path: PathBuf,
-        /// All of them.
-        mistakes: Mistakes,
-    },
-}
-
 /// What `--print-config` prints: every key with its default or an example.
 pub const EXAMPLE: &str = include_str!("config/example.toml");
 
@@ -92,12 +69,8 @@ pub const EXAMPLE: &str = include_str!("config/example.toml");
 ///
 /// # Errors
 /// Every mistake found.
-pub fn load(path: &Path) -> Result<(Config, Vec<u8>), ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    let config = parse(&text)
-        .map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })?;
-    Ok((config, text.into_bytes()))
+pub fn load(path: &Path) -> Result<(Config, Vec<u8>), LoadError> {
+    settings::load(path, parse)
 }
 
 /// Reads settings from text.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use toml_edit::{Document, Item, TableLike, Value};
@@ -37,6 +38,44 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+/// Why a settings file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file has mistakes.
+    #[error("{path} has {} mistake(s):\n{mistakes}", mistakes.0.len())]
+    Mistakes {
+        /// Which file.
+        path: PathBuf,
+        /// All of them.
+        mistakes: Mistakes,
+    },
+}
+
+/// Reads the file at `path` by `parse`. Gives also its bytes, whose digest may stand in records.
+///
+/// # Errors
+/// Every mistake found.
+pub fn load<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, Mistakes>,
+) -> Result<(T, Vec<u8>), LoadError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| LoadError::File { path: path.to_owned(), source })?;
+    let read =
+        parse(&text).map_err(|mistakes| LoadError::Mistakes { path: path.to_owned(), mistakes })?;
+    Ok((read, text.into_bytes()))
+}
 
 /// Reads `text` by `reader`. What the reader gives counts only if there was no mistake.
 ///
