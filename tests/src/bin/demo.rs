@@ -209,7 +209,8 @@ impl Demo {
     /// What must not work does not.
     async fn refusals(&mut self, force: &Force, case: &str) -> Result<()> {
         self.say("What is not allowed is refused, and the refusal is logged");
-        let own = force.cli(TECHNICIAN, &["evidence", "approve", case]).await?;
+        let approve = ["evidence", "approve", case, "--reason", "I need it"];
+        let own = force.cli(TECHNICIAN, &approve).await?;
         ensure!(own.code == 3, "approving without the role: exit code {}", own.code);
         Self::show(&own.err);
         let unknown = ["evidence", "request", "--camera", "east/ext-99", "--from", "-20s", "--to"];
