@@ -15,8 +15,6 @@ use super::session::{Peer, submit};
 use crate::ledger::{Actor, Command};
 use crate::pki::Issued;
 
-/// What an agent signs to show that it holds the evidence key: this, then the signing request.
-pub(super) const ENROL_PREFIX: &[u8] = b"watchhouse enrol 1";
 /// No site reports more cameras.
 const CAMERAS_MAX: usize = 2_000;
 
@@ -95,7 +93,7 @@ impl FleetRpc for FleetService {
             .ok_or_else(|| Status::invalid_argument("the enrolment token does not read"))?;
         let key = PublicKey::from_bytes(&request.evidence_key)
             .map_err(|_| Status::invalid_argument("the evidence key is no Ed25519 key"))?;
-        let proof = [ENROL_PREFIX, &request.csr].concat();
+        let proof = [link::ENROL_PREFIX, &request.csr].concat();
         if !key.verifies(&proof, &request.evidence_proof) {
             return Err(Status::invalid_argument("the evidence key's proof does not hold"));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::quic;
+use host::telemetry::chain;
 use link::backoff::Backoff;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime, VarInt};
@@ -77,16 +78,6 @@ pub(super) async fn run(parts: Parts) {
             () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
         }
     }
-}
-
-fn chain(error: &LinkError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn random() -> u64 {

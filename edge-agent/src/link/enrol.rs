@@ -21,9 +21,6 @@ use super::dial::{self, LinkError};
 use super::session::FleetChannel;
 use super::{Parts, session};
 
-/// What the evidence key signs to prove that the agent holds it: this, then the signing request.
-const ENROL_PREFIX: &[u8] = b"watchhouse enrol 1";
-
 /// Enrols by the token in its file and keeps the credentials.
 pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, LinkError> {
     let path = &parts.config.controller.enrolment_token_path;
@@ -40,7 +37,7 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     })?;
     let connected = dial::connect(parts, pinned(authority)).await?;
     let csr = files.signing_request()?;
-    let proof = parts.store.identity().sign_message(&[ENROL_PREFIX, &csr].concat());
+    let proof = parts.store.identity().sign_message(&[link::ENROL_PREFIX, &csr].concat());
     let request = EnrolRequest {
         token: token.to_owned(),
         csr,

@@ -3,6 +3,7 @@
 use custody::manifest::{Mask, Stream};
 use custody::record::GapReason;
 use custody::{CameraId, Digest, WallTime};
+use host::telemetry::chain;
 
 use crate::segment::cut::{CloseReason, Output};
 use crate::store::{OpenFile, OpenSegment, Store, StoreError};
@@ -153,13 +154,6 @@ impl From<StoreError> for Loss {
             StoreError::DiscFull { .. } => GapReason::DiscFull,
             _ => GapReason::DiscFault,
         };
-        // The chain of causes, once: this is where it is handled.
-        let mut what = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            what = format!("{what}: {cause}");
-            source = cause.source();
-        }
-        Self { reason, what, fatal: error.is_fatal() }
+        Self { reason, what: chain(&error), fatal: error.is_fatal() }
     }
 }

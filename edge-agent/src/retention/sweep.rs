@@ -10,6 +10,7 @@
 
 use custody::record::EraseReason;
 use custody::{CameraId, ClockSource, WallTime};
+use host::telemetry::chain;
 use host::{Clock, Tasks};
 
 use super::plan::{self, Rules};
@@ -164,16 +165,6 @@ impl Sweeper {
 
 fn newest_footage(stats: &Stats) -> Option<WallTime> {
     stats.cameras.values().filter_map(|camera| camera.newest).max()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn say(swept: &Swept) {

@@ -1,5 +1,7 @@
 //! Sends `tracing` events to standard error: lines for a person, JSON for a journal.
 
+use std::error::Error;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -25,4 +27,32 @@ pub fn start() {
         Format::Json => log.json().try_init(),
     };
     drop(started);
+}
+
+/// An error and its causes in one line, for the one place that logs or signs it.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("writing failed")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        assert_eq!(chain(&Outer(io::Error::other("disc gone"))), "writing failed: disc gone");
+    }
 }

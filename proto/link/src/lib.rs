@@ -18,6 +18,10 @@ pub mod stream;
 /// The application protocol of the link, version 1.
 pub const ALPN: &[u8] = b"watchhouse/1";
 
+/// What an agent's evidence key signs to prove at enrolment that the agent holds it: this, then the
+/// signing request (PKCS#10, DER).
+pub const ENROL_PREFIX: &[u8] = b"watchhouse enrol 1";
+
 /// Monotonic milliseconds since some moment of the program's choosing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Tick(pub u64);
