@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, KeyId};
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{PublicKey, SecretKey, SignError, Signer};
 use crate::refusal::{Code, Refusal};
 
 /// An envelope longer than this is refused unread. A busy minute's manifest is about 3 kB; an erase
@@ -58,7 +58,23 @@ impl Envelope {
     #[must_use]
     pub fn sign(payload_type: &str, payload: Vec<u8>, key: &SecretKey) -> Self {
         let signature = key.sign(&pae(payload_type, &payload)).to_vec();
-        let key_id = key.public().id();
+        Self::seal(payload_type, payload, key.public().id(), signature)
+    }
+
+    /// As [`Self::sign`], by a key that may not answer.
+    ///
+    /// # Errors
+    /// When the key's holder does not answer.
+    pub fn sign_by(
+        payload_type: &str,
+        payload: Vec<u8>,
+        signer: &dyn Signer,
+    ) -> Result<Self, SignError> {
+        let signature = signer.sign(&pae(payload_type, &payload))?;
+        Ok(Self::seal(payload_type, payload, signer.public().id(), signature))
+    }
+
+    fn seal(payload_type: &str, payload: Vec<u8>, key_id: KeyId, signature: Vec<u8>) -> Self {
         let wire = Wire {
             payload_type: payload_type.to_owned(),
             payload: BASE64.encode(&payload),

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | [`ids`] | names of sites, cameras, cases, holds, people, keys; digests |
 //! | [`time`] | wall time in microseconds, and how good it was |
-//! | [`tree`] | RFC 6962 Merkle trees and audit paths |
+//! | [`tree`] | RFC 6962 Merkle trees, audit paths, consistency |
+//! | [`log`] | transparency logs: entries, checkpoints, witnesses, policies, proofs |
 //! | [`fragment`] | the leaf that commits to one GOP, plain and sealed |
 //! | [`sealed`] | the segment file as it lies on disc and travels |
 //! | [`dsse`] | signed envelopes: sign bytes, check, and only then parse |
-//! | [`keys`] | Ed25519 keys and their PEM form |
+//! | [`keys`] | Ed25519 and P-256 keys and their PEM form |
 //! | [`record`] | the closed list of signed statements |
 //! | [`manifest`] | the statement about one segment |
 //! | [`chain`] | a camera's unbroken line of segments and gaps |
@@ -26,6 +27,7 @@ pub mod dsse;
 pub mod fragment;
 pub mod ids;
 pub mod keys;
+pub mod log;
 pub mod manifest;
 pub mod record;
 pub mod refusal;
@@ -36,6 +38,6 @@ pub mod time;
 pub mod tree;
 
 pub use ids::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, Seq, SiteId};
-pub use keys::{PublicKey, SecretKey};
+pub use keys::{PublicKey, SecretKey, SignError, Signer};
 pub use refusal::{Code, Refusal};
 pub use time::{Clock, ClockSource, WallTime};

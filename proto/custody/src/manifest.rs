@@ -45,6 +45,24 @@ pub struct Segment {
     pub analytics: Analytics,
     /// Whether the segment was closed after a crash, from what had reached the disc.
     pub recovered: bool,
+    /// The newest cosigned checkpoint of another log when this was signed: it was signed after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_checkpoint: Option<ForeignCheckpoint>,
+}
+
+/// A checkpoint of another party's log, with its witnesses' signatures: nobody could know its bytes
+/// before the youngest of those was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignCheckpoint {
+    /// Which log.
+    pub origin: String,
+    /// Its entries.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+    /// The digest of the note's bytes, cosignatures included.
+    pub note_sha256: Digest,
 }
 
 /// The coded stream.

@@ -8,19 +8,35 @@
 //! | hold, release | footage is kept beyond its time; no longer | as above |
 //! | agent-start | the recorder came up, and how it had ended | as above |
 //! | transfer | footage went to the controller for a case | as above |
-//! | key | this key signs for that site (by the authority) | as above |
+//! | key-cert | this key signs records, the log or as a witness (by the site's identity) | as above |
+//! | heartbeat | the recorder runs; how far each camera's chain has come | as above |
+//! | clock-step | the wall clock was stepped | as above |
+//! | mask-change | another mask, or none, covers a camera from here on | as above |
+//! | config-change | the recorder runs with other settings | as above |
+//! | access | someone looked at footage on the site | as above |
+//! | key | this identity key is that site's, these keys are revoked (by the authority) | as above |
 //! | bundle | this bundle was made (by the authority) | as above |
 //!
-//! Segments and gaps of one camera form its chain; every record of a site has a place in its log.
+//! Segments and gaps of one camera form its chain; every record of a site has a place in its log,
+//! where [`Kind`] stands beside the digest of its envelope.
 
 use serde::{Deserialize, Serialize};
 
 use crate::dsse::Envelope;
-use crate::ids::{CameraId, CaseId, Digest, HoldId, KeyId, Seq, SiteId};
-use crate::keys::{PublicKey, SecretKey};
-use crate::manifest::{self, Agent, Segment};
+use crate::ids::{CameraId, Digest, Seq};
+use crate::keys::{PublicKey, SecretKey, SignError, Signer};
+use crate::manifest::{self, Segment};
 use crate::refusal::{Code, Refusal};
-use crate::time::{Clock, WallTime};
+use crate::time::WallTime;
+
+pub mod fact;
+pub mod key;
+
+pub use fact::{
+    Access, AgentStart, ChainEnd, ClockStep, ConfigChange, Erase, EraseReason, Gap, Heartbeat, Hold,
+    LogEnd, MaskChange, Release, SegmentRef, Transfer,
+};
+pub use key::{BundleSeal, KeyCert, KeyGrant, KeyUsage, RECORDS_KEY_LIFE_US, Revoked};
 
 /// The DSSE payload type of in-toto statements.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -55,10 +71,85 @@ pub enum Statement {
     AgentStart(AgentStart),
     /// Footage left the site.
     Transfer(Transfer),
-    /// A key signs for a site.
+    /// A key signs for the site, says its identity.
+    KeyCert(KeyCert),
+    /// The recorder runs.
+    Heartbeat(Heartbeat),
+    /// The wall clock was stepped.
+    ClockStep(ClockStep),
+    /// A camera's mask is another one.
+    MaskChange(MaskChange),
+    /// The settings are others.
+    ConfigChange(ConfigChange),
+    /// Footage was looked at.
+    Access(Access),
+    /// An identity key is a site's.
     Key(KeyGrant),
     /// A bundle was made.
     Bundle(BundleSeal),
+}
+
+/// What a record is, as one byte in a site's log. The numbers are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`Record::Segment`].
+    Segment = 1,
+    /// [`Statement::Gap`].
+    Gap = 2,
+    /// [`Statement::Erase`].
+    Erase = 3,
+    /// [`Statement::Hold`].
+    Hold = 4,
+    /// [`Statement::Release`].
+    Release = 5,
+    /// [`Statement::AgentStart`].
+    AgentStart = 6,
+    /// [`Statement::Transfer`].
+    Transfer = 7,
+    /// [`Statement::KeyCert`].
+    KeyCert = 8,
+    /// [`Statement::Heartbeat`].
+    Heartbeat = 9,
+    /// [`Statement::ClockStep`].
+    ClockStep = 10,
+    /// [`Statement::MaskChange`].
+    MaskChange = 11,
+    /// [`Statement::ConfigChange`].
+    ConfigChange = 12,
+    /// [`Statement::Access`].
+    Access = 13,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Segment,
+        Self::Gap,
+        Self::Erase,
+        Self::Hold,
+        Self::Release,
+        Self::AgentStart,
+        Self::Transfer,
+        Self::KeyCert,
+        Self::Heartbeat,
+        Self::ClockStep,
+        Self::MaskChange,
+        Self::ConfigChange,
+        Self::Access,
+    ];
+
+    /// The byte in a log entry.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of a byte, if it is one.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
 }
 
 /// Why there is no footage. The texts are stable.
@@ -124,162 +215,6 @@ impl GapReason {
     }
 }
 
-/// No footage of a camera for a while. A link of the camera's chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gap {
-    /// Whose footage is missing.
-    pub camera: CameraId,
-    /// Its place in the camera's chain.
-    pub seq: Seq,
-    /// The digest of the previous record's envelope.
-    pub prev: Digest,
-    /// The run of the agent that signs.
-    pub boot_id: String,
-    /// From.
-    pub start: WallTime,
-    /// To.
-    pub end: WallTime,
-    /// Why.
-    pub reason: GapReason,
-    /// In words, without personal data.
-    pub detail: String,
-    /// How good the clock was.
-    pub clock: Clock,
-}
-
-/// A segment named where its bytes are not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentRef {
-    /// Its place in the camera's chain.
-    pub seq: Seq,
-    /// The fragment tree's root.
-    pub root: Digest,
-    /// From.
-    pub start: WallTime,
-    /// To.
-    pub end: WallTime,
-}
-
-/// Why footage was erased.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EraseReason {
-    /// Its time was over.
-    Retention,
-    /// The disc was full; also an alarm.
-    DiscFull,
-}
-
-/// Segments of one camera erased.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Erase {
-    /// Whose footage.
-    pub camera: CameraId,
-    /// Which, at most [`ERASED_MAX`].
-    pub segments: Vec<SegmentRef>,
-    /// Why.
-    pub reason: EraseReason,
-    /// When.
-    pub at: WallTime,
-}
-
-/// Footage kept beyond its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hold {
-    /// Which hold.
-    pub hold: HoldId,
-    /// For which case.
-    pub case: CaseId,
-    /// Whose footage.
-    pub camera: CameraId,
-    /// From.
-    pub from: WallTime,
-    /// To.
-    pub to: WallTime,
-    /// When it was placed here.
-    pub at: WallTime,
-}
-
-/// A hold ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    /// Which hold.
-    pub hold: HoldId,
-    /// Whose footage.
-    pub camera: CameraId,
-    /// When it was released here.
-    pub at: WallTime,
-}
-
-/// The recorder came up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentStart {
-    /// Where.
-    pub site: SiteId,
-    /// The new run.
-    pub boot_id: String,
-    /// The program.
-    pub agent: Agent,
-    /// Whether the run before ended in order.
-    pub orderly: bool,
-    /// The cameras it is to record.
-    pub cameras: Vec<CameraId>,
-    /// When.
-    pub at: WallTime,
-}
-
-/// Footage left the site for a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Transfer {
-    /// For which case.
-    pub case: CaseId,
-    /// Whose footage.
-    pub camera: CameraId,
-    /// Which segments' keys were released, at most [`ERASED_MAX`].
-    pub segments: Vec<SegmentRef>,
-    /// When.
-    pub at: WallTime,
-}
-
-/// A key signs for a site, says the authority.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyGrant {
-    /// For which site.
-    pub site: SiteId,
-    /// Which key.
-    pub key_id: KeyId,
-    /// The raw public key, hexadecimal.
-    pub public_key: String,
-    /// Records from this time on.
-    pub not_before: WallTime,
-}
-
-/// A bundle was made, says the authority.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BundleSeal {
-    /// For which case.
-    pub case: CaseId,
-    /// The cameras asked for.
-    pub cameras: Vec<CameraId>,
-    /// From.
-    pub from: WallTime,
-    /// To.
-    pub to: WallTime,
-    /// The digest of `manifest-sha256.txt`, and so of every payload file.
-    pub payload_manifest_sha256: Digest,
-    /// When.
-    pub at: WallTime,
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InToto {
@@ -310,11 +245,49 @@ impl Record {
     /// Signs the record; the envelope's bytes are what is kept.
     #[must_use]
     pub fn sign(&self, key: &SecretKey) -> Envelope {
+        let (payload_type, payload) = self.payload();
+        Envelope::sign(payload_type, payload, key)
+    }
+
+    /// As [`Self::sign`], by a key that may not answer.
+    ///
+    /// # Errors
+    /// When the key's holder does not answer.
+    pub fn sign_by(&self, signer: &dyn Signer) -> Result<Envelope, SignError> {
+        let (payload_type, payload) = self.payload();
+        Envelope::sign_by(payload_type, payload, signer)
+    }
+
+    fn payload(&self) -> (&'static str, Vec<u8>) {
         let (payload_type, payload) = match self {
             Self::Segment(segment) => (IN_TOTO, serde_json::to_vec(&in_toto(segment))),
             Self::Other(statement) => (RECORD, serde_json::to_vec(statement)),
         };
-        Envelope::sign(payload_type, payload.expect("records always have a JSON form"), key)
+        (payload_type, payload.expect("records always have a JSON form"))
+    }
+
+    /// What it is in a site's log; none for the authority's statements, which stand in no log.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        let kind = match self {
+            Self::Segment(_) => Kind::Segment,
+            Self::Other(statement) => match statement {
+                Statement::Gap(_) => Kind::Gap,
+                Statement::Erase(_) => Kind::Erase,
+                Statement::Hold(_) => Kind::Hold,
+                Statement::Release(_) => Kind::Release,
+                Statement::AgentStart(_) => Kind::AgentStart,
+                Statement::Transfer(_) => Kind::Transfer,
+                Statement::KeyCert(_) => Kind::KeyCert,
+                Statement::Heartbeat(_) => Kind::Heartbeat,
+                Statement::ClockStep(_) => Kind::ClockStep,
+                Statement::MaskChange(_) => Kind::MaskChange,
+                Statement::ConfigChange(_) => Kind::ConfigChange,
+                Statement::Access(_) => Kind::Access,
+                Statement::Key(_) | Statement::Bundle(_) => return None,
+            },
+        };
+        Some(kind)
     }
 
     /// Checks the signature and then reads the record.

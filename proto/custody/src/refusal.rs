@@ -1,5 +1,7 @@
-//! What can be wrong with evidence: a closed list with stable codes, the same in the verifier's
+//! What can be wrong with evidence: a closed list with stable codes, the same in both verifiers'
 //! output, in reports, in metrics and in tests.
+//!
+//! The order of the list is the precedence: of several refusals the first in it is the verdict.
 
 use std::fmt;
 
@@ -40,10 +42,28 @@ codes! {
     SignatureInvalid = "signature-invalid",
     /// A record names a signing key that the bundle does not carry.
     KeyUnknown = "key-unknown",
-    /// A signing key is not vouched for by the trusted key.
+    /// A signing key is not vouched for by the trusted key, or not for this use.
     KeyUntrusted = "key-untrusted",
     /// A record was signed outside the life of its key.
     KeyExpired = "key-expired",
+    /// A record was signed by a key that was revoked before the record's place was witnessed.
+    KeyRevoked = "key-revoked",
+    /// A record's place in its log is not proved: there is no proof.
+    LogProofMissing = "log-proof-missing",
+    /// A proof does not read, or does not lead to its checkpoint's root.
+    LogProofInvalid = "log-proof-invalid",
+    /// A checkpoint does not read, or its log has not signed it.
+    CheckpointInvalid = "checkpoint-invalid",
+    /// The log has signed two trees that contradict each other.
+    LogForked = "log-forked",
+    /// A policy of witnesses is missing or does not read.
+    PolicyMalformed = "policy-malformed",
+    /// Too few witnesses have cosigned a checkpoint.
+    QuorumNotMet = "quorum-not-met",
+    /// A checkpoint that a segment's record names is missing or another one.
+    ForeignCheckpointInvalid = "foreign-checkpoint-invalid",
+    /// A time stamp token is not over the checkpoint beside it, or does not read.
+    TimeStampInvalid = "time-stamp-invalid",
     /// A record is about another camera or site than the place where it lies.
     RecordMisplaced = "record-misplaced",
     /// A record does not name its predecessor's digest.
@@ -66,6 +86,10 @@ codes! {
     ViewAltered = "view-altered",
     /// A part of the asked interval has neither footage nor a signed gap.
     IntervalUncovered = "interval-uncovered",
+    /// A line of the custody record is not the one that the controller's log commits to.
+    CustodyAltered = "custody-altered",
+    /// A clip does not follow its layout.
+    ClipMalformed = "clip-malformed",
     /// A sealed file does not follow its layout.
     SealedMalformed = "sealed-malformed",
     /// A sealed fragment does not open under its key and place.

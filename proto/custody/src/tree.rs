@@ -1,4 +1,6 @@
-//! RFC 6962 section 2.1 Merkle trees over SHA-256: the root of a segment, and audit paths of a cut.
+//! RFC 6962 section 2.1 Merkle trees over SHA-256: the root of a segment or a log, audit paths, and
+//! proofs that a tree continues another. From leaves in memory; for a log's stored hashes see
+//! `log/tiles.rs`.
 
 use crate::ids::Digest;
 
@@ -66,6 +68,73 @@ pub fn root_by_path(leaf: Digest, index: usize, len: usize, path: &[Digest]) -> 
     }
 }
 
+/// The proof that the tree over all leaves continues the one over the first `old` (section 2.1.2);
+/// empty if `old` is 0, all, or more than all.
+#[must_use]
+pub fn consistency_path(leaves: &[Digest], old: usize) -> Vec<Digest> {
+    if old == 0 || old >= leaves.len() {
+        return Vec::new();
+    }
+    subproof(leaves, old, true)
+}
+
+/// SUBPROOF of section 2.1.2: `complete` while the old tree is a subtree whose root is known.
+fn subproof(leaves: &[Digest], old: usize, complete: bool) -> Vec<Digest> {
+    if old == leaves.len() {
+        return if complete { Vec::new() } else { vec![root(leaves)] };
+    }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    let (mut path, sibling) = if old <= left.len() {
+        (subproof(left, old, complete), root(right))
+    } else {
+        (subproof(right, old - left.len(), false), root(left))
+    };
+    path.push(sibling);
+    path
+}
+
+/// Whether `proof` shows that the tree `new` (size and root) continues the tree `old`.
+///
+/// The algorithm is RFC 9162's (section 2.1.4.2): both roots are recomputed from the proof.
+#[must_use]
+pub fn is_consistent(old: (u64, Digest), new: (u64, Digest), proof: &[Digest]) -> bool {
+    let ((old_size, old_root), (size, root)) = (old, new);
+    if old_size == size {
+        return old_root == root && proof.is_empty();
+    }
+    if old_size == 0 || old_size > size {
+        return old_size == 0 && proof.is_empty();
+    }
+    // An old tree that is a whole subtree is the proof's first hash, unsaid.
+    let first = old_size.is_power_of_two().then_some(old_root);
+    let mut hashes = first.iter().chain(proof).copied();
+    let (mut at, mut last) = (old_size - 1, size - 1);
+    while at & 1 == 1 {
+        at >>= 1;
+        last >>= 1;
+    }
+    let Some(seed) = hashes.next() else { return false };
+    let (mut of_old, mut of_new) = (seed, seed);
+    for hash in hashes {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            of_old = node(hash, of_old);
+            of_new = node(hash, of_new);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            of_new = node(of_new, hash);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    last == 0 && of_old == old_root && of_new == root
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -102,6 +171,22 @@ mod tests {
             if len > 1 {
                 prop_assert_ne!(root_by_path(leaves[index], wrong, len, &path), Some(root(&leaves)));
             }
+        }
+
+        #[test]
+        fn a_longer_tree_continues_its_beginnings_and_no_other(len in 2_usize..150, pick: usize, fork: usize) {
+            let old = 1 + pick % (len - 1);
+            let leaves: Vec<_> = (0..len).map(|i| leaf(&i.to_be_bytes())).collect();
+            let proof = consistency_path(&leaves, old);
+            let size = |n: usize| u64::try_from(n).unwrap();
+            let (before, after) = ((size(old), root(&leaves[..old])), (size(len), root(&leaves)));
+            prop_assert!(is_consistent(before, after, &proof));
+            prop_assert!(!is_consistent((before.0 + 1, before.1), after, &proof));
+            prop_assert!(!is_consistent(before, (after.0, before.1), &proof));
+            let mut forked = leaves.clone();
+            forked[fork % old] = leaf(b"another");
+            let proof = consistency_path(&forked, old);
+            prop_assert!(!is_consistent(before, (after.0, root(&forked)), &proof));
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod durable;
 pub mod quic;
 pub mod settings;
 pub mod tasks;
+pub mod tiles;
 pub mod telemetry;
 
 pub use clock::Clock;

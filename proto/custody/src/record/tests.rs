@@ -46,6 +46,7 @@ fn segment() -> Segment {
         },
         analytics: Analytics::None,
         recovered: false,
+        foreign_checkpoint: None,
     }
 }
 
