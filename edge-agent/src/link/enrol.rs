@@ -41,7 +41,7 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     let request = EnrolRequest {
         token: token.to_owned(),
         csr,
-        evidence_key: parts.store.identity().public_key().to_bytes().to_vec(),
+        evidence_key: parts.store.identity().public_key().to_bytes(),
         evidence_proof: proof.to_vec(),
     };
     let answer = session::fleet(&connected.connection)

@@ -145,6 +145,12 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
         Statement::Gap(_)
         | Statement::AgentStart(_)
         | Statement::Transfer(_)
+        | Statement::KeyCert(_)
+        | Statement::Heartbeat(_)
+        | Statement::ClockStep(_)
+        | Statement::MaskChange(_)
+        | Statement::ConfigChange(_)
+        | Statement::Access(_)
         | Statement::Key(_)
         | Statement::Bundle(_) => {}
     }

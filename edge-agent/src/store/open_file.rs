@@ -425,6 +425,7 @@ impl Closing<'_> {
             agent: core.identity.agent().clone(),
             analytics: Analytics::None,
             recovered: self.recovered,
+            foreign_checkpoint: None,
         }
     }
 }

@@ -237,6 +237,7 @@ fn say_started(core: &Core, cameras: &[CameraId], orderly: bool) -> Result<(), S
         agent: core.identity.agent().clone(),
         orderly,
         cameras: cameras.iter().map(|camera| (*camera).clone()).collect(),
+        continues: None,
         at: now,
     }));
     let envelope = core.identity.sign(&record);

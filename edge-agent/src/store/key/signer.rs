@@ -12,7 +12,7 @@ pub(crate) fn key(id: &KeyId) -> Vec<u8> {
 /// The value.
 #[must_use]
 pub(crate) fn encode(key: &PublicKey) -> Vec<u8> {
-    key.to_bytes().to_vec()
+    key.to_bytes()
 }
 
 /// Reads a value.
