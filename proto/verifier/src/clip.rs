@@ -319,7 +319,8 @@ fn summary(
         fragments,
         of: segment.fragments.count,
     });
-    part.coverage = coverage::measure(span, if sound { &[span][..] } else { &[] }, &[]);
+    let proved: Vec<_> = sound.then_some(span).into_iter().collect();
+    part.coverage = coverage::measure(span, &proved, &[]);
     part.take_segment(segment);
     part.fragments = u64::from(fragments);
     part.frames = plan.fragments.iter().map(|one| u64::from(one.info.samples)).sum();
