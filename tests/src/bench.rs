@@ -6,9 +6,10 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 mod ingest;
+mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest"];
+pub const NAMES: &[&str] = &["ingest", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -42,6 +43,7 @@ pub struct Figure {
 pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "ingest" => ingest::run(folder).await,
+        "verify" => verify::run(folder).await,
         other => bail!("no benchmark {other}"),
     }
 }

@@ -131,12 +131,7 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    fn line(
-        &mut self,
-        line: &[u8],
-        shown: &mut Shown,
-        report: &mut Report,
-    ) -> Result<(), Refusal> {
+    fn line(&mut self, line: &[u8], shown: &mut Shown, report: &mut Report) -> Result<(), Refusal> {
         let before = report.refused();
         match self.link(line, shown, report)? {
             (Record::Segment(segment), span) => self.segment(&segment, span, before, report),
@@ -169,9 +164,8 @@ impl<'a> Part<'a> {
         }
         let record = Record::check(&envelope, &certificate.key)?;
         let misplaced = |what: &str| Refusal::new(Code::RecordMisplaced, what);
-        let (link, clock) = match (record.link(), clock_of(&record)) {
-            (Some(link), Some(clock)) => (link, clock),
-            _ => return Err(misplaced("this record is no part of a camera's chain")),
+        let (Some(link), Some(clock)) = (record.link(), clock_of(&record)) else {
+            return Err(misplaced("this record is no part of a camera's chain"));
         };
         if link.seq.0 == u64::MAX {
             return Err(Refusal::new(Code::RecordMalformed, "no record can follow this one"));

@@ -8,6 +8,8 @@
 //! | `forge/footage.rs` | real small pictures in fragments, and the playable copy of them |
 //! | `forge/draft.rs` | what a site would log before it is signed, and its log when it is |
 //! | `forge/world.rs` | the good world: two sites, two cameras, four witnesses, a rotation, a revocation |
+//! | `forge/watch.rs` | the witnesses, and the policies that name them |
+//! | `forge/lay.rs` | the world laid out as a payload |
 //! | `forge/files.rs` | the folder: payload, manifests, the authority's statement |
 //! | `forge/stamp.rs` | time stamp tokens, signed as an authority would |
 //! | `forge/cases.rs` | every mutation, by whom, and what must be found |
@@ -18,4 +20,5 @@ pub mod files;
 pub mod footage;
 pub mod lay;
 pub mod stamp;
+pub mod watch;
 pub mod world;

@@ -161,7 +161,7 @@ fn lay_master(bag: &Bag, camera: &CameraId, seq: Seq, job: usize) -> (Master, Ve
         Ok(mut file) => cut.fragments(&list, &mut file, bytes),
         Err(_) => None, // told where its digest is compared
     };
-    let lanes = [Lane::new(cut.fragments), Lane::new(vec![cut.pictures.clone()])];
+    let lanes = [Lane::each(cut.fragments), Lane::new(vec![cut.pictures.clone()])];
     master.picture_bytes = cut.pictures.iter().map(|range| range.end - range.start).sum();
     master.disclosed = Some(list);
     (master, lanes.into_iter().flatten().collect())
@@ -170,7 +170,7 @@ fn lay_master(bag: &Bag, camera: &CameraId, seq: Seq, job: usize) -> (Master, Ve
 /// A master's file cut by its list.
 #[derive(Default)]
 struct Cut {
-    fragments: Vec<Vec<Range<u64>>>,
+    fragments: Vec<Range<u64>>,
     pictures: Vec<Range<u64>>,
 }
 
@@ -198,7 +198,7 @@ impl Cut {
             };
             let pictures = places.iter().filter(|place| place.kind == *b"mdat");
             self.pictures.extend(pictures.map(boxes::Place::payload));
-            self.fragments.push(vec![at..end]);
+            self.fragments.push(at..end);
             at = end;
         }
         if at < bytes {

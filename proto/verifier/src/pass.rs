@@ -27,6 +27,12 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Each stretch by itself; none unless they ascend without overlap.
+    #[must_use]
+    pub fn each(stretches: Vec<Range<u64>>) -> Option<Self> {
+        Self::new(stretches.into_iter().map(|range| Vec::from([range])).collect())
+    }
+
     /// Groups of stretches; none unless all of them, in this order, ascend without overlap.
     #[must_use]
     pub fn new(groups: Vec<Vec<Range<u64>>>) -> Option<Self> {

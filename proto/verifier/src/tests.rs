@@ -128,9 +128,10 @@ fn no_file_can_be_bent_cut_removed_swapped_added_or_linked() {
         assert!(!verify(folder.path(), &trusted).verified(), "{what} {}", path.display());
     };
     // Every seventh file, and those of the bag: each kind of file is among them.
-    let picked = all.iter().enumerate().filter(|(index, path)| {
-        index % 7 == 0 || path.parent() == Some(folder.path())
-    });
+    let picked = all
+        .iter()
+        .enumerate()
+        .filter(|(index, path)| index % 7 == 0 || path.parent() == Some(folder.path()));
     for (index, path) in picked {
         let good = fs::read(path).unwrap();
         for at in [0, good.len() / 2, good.len() - 1] {
@@ -153,7 +154,10 @@ fn no_file_can_be_bent_cut_removed_swapped_added_or_linked() {
         let others = fs::read(other).unwrap();
         fs::write(path, &others).unwrap();
         fs::write(other, &good).unwrap();
-        refused("swapped", path);
+        // Every init section of a camera is the same file.
+        if others != good {
+            refused("swapped", path);
+        }
         fs::write(path, &good).unwrap();
         fs::write(other, &others).unwrap();
     }
@@ -178,6 +182,8 @@ fn garbage_is_refused_and_never_panics() {
     // signature, or to a log, counts. These are read by people alone.
     let texts = ["request", "custody.case", "custody.html", "data/report", "index.m3u8"];
     let payload = world.payload();
+    let good = tempfile::tempdir().unwrap();
+    files::write(&world.folder(), good.path()).unwrap();
     let mut state = 7_u64;
     for path in payload.keys().step_by(3) {
         for len in [0_usize, 8, 100, 3_000] {
@@ -187,12 +193,14 @@ fn garbage_is_refused_and_never_panics() {
                 state.to_be_bytes()[0]
             });
             bent.insert(path.clone(), noise.collect());
-            let seal = files::sealed(&bent, &world.seal, &crate::forge::draft::secret(1));
+            let mut sealed = files::sealed(&bent, &world.seal, &crate::forge::draft::secret(1));
+            sealed.retain(|name, _| !name.starts_with("data/") || name == path);
+            files::write(&sealed, good.path()).unwrap();
+            let report = verify_by(good.path(), &trusted, 2);
             let is_text = texts.iter().any(|text| path.contains(text));
-            // The second identity's file of foreign notes has one that no record names.
-            let report = judged(&seal, &trusted);
             assert_eq!(report.verified(), is_text, "{path} {len} {:?}", report.refusals);
         }
+        fs::write(good.path().join(path), &payload[path]).unwrap();
     }
 }
 
@@ -205,3 +213,5 @@ fn a_forged_file_name_writes_nothing_on_the_screen() {
     assert!(text.lines().all(|line| !line.starts_with("VERIFIED")), "{text}");
     assert!(!text.contains('\x1b'));
 }
+
+mod clip;

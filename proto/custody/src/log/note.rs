@@ -370,7 +370,8 @@ mod tests {
         assert!(!note.misquotes(&west) && !cosigned.misquotes(&west));
         // The same words over another checkpoint.
         let other = Checkpoint { size: 41, ..checkpoint.clone() };
-        let forged = SignedCheckpoint::read(&[other.sign(&log), line.into_bytes()].concat());
+        let forged = [&other.sign(&log)[..], line.as_bytes()].concat();
+        let forged = SignedCheckpoint::read(&forged);
         assert!(forged.unwrap().misquotes(&west));
         assert!(cosigned.cosignature(&vkey("west/witness", Algorithm::CosignatureV1, 4)).is_none());
         assert_eq!(cosigned.with_lines(&line), cosigned.bytes(), "no line stands twice");

@@ -15,13 +15,16 @@ use custody::log::Policy;
 
 use super::files::Files;
 use super::lay::log_vkey;
+use super::watch;
 use super::world::{self, World};
 
 mod custody_record;
 mod files;
 mod keys;
 mod log;
+mod policy;
 mod records;
+mod time;
 
 /// Who bends the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,8 @@ pub fn all() -> Vec<Case> {
     all.extend(records::cases());
     all.extend(keys::cases());
     all.extend(log::cases());
+    all.extend(policy::cases());
+    all.extend(time::cases());
     all.extend(custody_record::cases());
     all
 }
@@ -126,7 +131,7 @@ pub fn published_policy() -> Policy {
         text += &format!("log {}\n", log_vkey(&world::origin(site), seed));
     }
     let mut names = Vec::new();
-    for one in world::cosigners("nobody") {
+    for one in watch::cosigners("nobody") {
         if one.short != "controller" {
             text += &format!("witness {} {}\n", one.short, one.vkey());
             names.push(one.short);

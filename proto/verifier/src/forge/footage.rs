@@ -32,6 +32,28 @@ pub struct Reel {
     pub fragments: Vec<Vec<u8>>,
 }
 
+impl Reel {
+    /// The same with so many bytes more in the last frame of each fragment.
+    #[must_use]
+    pub fn filled(mut self, bytes: usize) -> Self {
+        let more = u32::try_from(bytes).expect("some megabytes");
+        for (number, plain) in self.fragments.iter_mut().enumerate().filter(|_| bytes > 0) {
+            let at = |kind: &[u8; 4]| plain.windows(4).position(|window| window == kind);
+            let (trun, mdat) = at(b"trun").zip(at(b"mdat")).expect("each fragment has both");
+            for place in [trun + 20 + 4 * (FRAMES as usize - 1), mdat - 4] {
+                let was = u32::from_be_bytes(*plain[place..].first_chunk().expect("four bytes"));
+                plain[place..place + 4].copy_from_slice(&(was + more).to_be_bytes());
+            }
+            let mut state = number as u64 + 1;
+            plain.extend((0..bytes).map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state.to_be_bytes()[0]
+            }));
+        }
+        self
+    }
+}
+
 /// The footage of the camera in the east.
 #[must_use]
 pub fn east() -> Reel {
@@ -172,12 +194,8 @@ fn subtitle(at: WallTime) -> Vec<u8> {
     [&len.to_be_bytes()[..], text.as_bytes()].concat()
 }
 
-fn moov(
-    init: &[u8],
-    fragments: &[&(Disclosed, Vec<u8>)],
-    text: &[Vec<u8>],
-    first: u32,
-) -> Vec<u8> {
+#[expect(clippy::too_many_lines, reason = "one box after another")]
+fn moov(init: &[u8], fragments: &[&(Disclosed, Vec<u8>)], text: &[Vec<u8>], first: u32) -> Vec<u8> {
     let sizes: Vec<u32> = fragments.iter().flat_map(|(_, plain)| frame_sizes(plain)).collect();
     let text_sizes: Vec<u32> =
         text.iter().map(|one| u32::try_from(one.len()).expect("a time is short")).collect();

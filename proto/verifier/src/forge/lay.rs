@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use custody::bundle::AuditLine;
-use custody::log::note::Algorithm;
 use custody::log::VerifierKey;
+use custody::log::note::Algorithm;
 use custody::record::{KeyCert, KeyUsage, Record, Statement};
 use custody::{CameraId, SecretKey, Seq, SiteId, bundle};
 
@@ -12,6 +12,7 @@ use super::draft::{Draft, Line, Log, secret};
 use super::files::Files;
 use super::footage::{self, Shot};
 use super::stamp;
+use super::watch;
 use super::world::{self, CONTROLLER_LOG, World};
 
 /// The payload.
@@ -63,7 +64,7 @@ fn lay_site(world: &World, draft: &Draft, authority: &SecretKey, files: &mut Fil
     });
     files.insert(bundle::key_grants(&draft.site), lines.collect());
     let vkey = log_vkey(&draft.origin, draft.log_seed);
-    let policy = world::policy(draft.site.as_str(), &vkey);
+    let policy = watch::policy(draft.site.as_str(), &vkey);
     files.insert(bundle::policy(&draft.site), policy.to_string().into_bytes());
 }
 
@@ -141,7 +142,7 @@ fn lay_controller(world: &World, log: &Log, authority: &SecretKey, files: &mut F
     };
     let cert = Record::Other(Statement::KeyCert(cert)).sign(authority);
     files.insert(bundle::CONTROLLER_LOG_KEY.to_owned(), cert.bytes().to_vec());
-    let policy = world::policy("controller", &log_vkey(&log.origin, log.seed));
+    let policy = watch::policy("controller", &log_vkey(&log.origin, log.seed));
     files.insert(bundle::CONTROLLER_POLICY.to_owned(), policy.to_string().into_bytes());
     let mut places = Vec::new();
     let mut lines = Vec::new();

@@ -8,20 +8,23 @@
 //! been witnessed; its second certified k1 and, at midnight, k2.
 
 use custody::coverage::Span;
-use custody::log::{Policy, entry};
+use custody::log::entry;
 use custody::manifest::{
     Agent, Analytics, ForeignCheckpoint, Fragments, Mask, Reception, Seal, Segment, Stream,
 };
 use custody::record::{
-    AgentStart, BundleSeal, ChainEnd, Gap, GapReason, Heartbeat, KeyCert, KeyGrant, KeyUsage, Record,
-    Revoked, Statement, Transfer,
+    AgentStart, BundleSeal, ChainEnd, Gap, GapReason, Heartbeat, KeyCert, KeyGrant, KeyUsage,
+    Record, Revoked, Statement, Transfer,
 };
-use custody::{CameraId, Clock, ClockSource, Digest, PublicKey, Seq, Signer as _, SiteId, WallTime};
+use custody::{
+    CameraId, Clock, ClockSource, Digest, PublicKey, Seq, Signer as _, SiteId, WallTime,
+};
 use custody::{bundle, tree};
 
-use super::draft::{By, Cosigner, Draft, Entry, Identity, Line, Log, secret};
+use super::draft::{By, Cosigner, Draft, Entry, Identity, Log, secret};
 use super::files::{self, Files};
 use super::footage::{self, Shot};
+use super::watch::cosigners;
 
 /// 2026-11-21T23:59:28Z.
 pub const START: WallTime = WallTime(1_795_305_568_000_000);
@@ -34,8 +37,6 @@ pub const AUTHORITY: u8 = 1;
 pub const CONTROLLER_LOG: u8 = 2;
 /// See [`AUTHORITY`].
 pub const CONTROLLER_WITNESS: u8 = 3;
-/// The sites' witnesses.
-const SITE_WITNESSES: [(&str, u8); 4] = [("east", 11), ("west", 12), ("south", 13), ("hq", 14)];
 
 /// A segment before it is signed: its footage.
 #[derive(Debug, Clone)]
@@ -104,40 +105,6 @@ pub fn west_camera() -> CameraId {
 #[must_use]
 pub fn origin(site: &str) -> String {
     format!("{site}.watchhouse.example/log/5f3a9c01")
-}
-
-fn site_witness(short: &'static str, seed: u8, delay_s: i64) -> Cosigner {
-    Cosigner { short, name: format!("{short}.watchhouse.example/witness"), seed, delay_s }
-}
-
-/// The witnesses of a log: the sites but its own, then the controller unless it is its own.
-#[must_use]
-pub fn cosigners(own: &str) -> Vec<Cosigner> {
-    let sites = SITE_WITNESSES.iter().zip(0..).filter(|((name, _), _)| *name != own);
-    let mut all: Vec<_> = sites.map(|((name, seed), n)| site_witness(name, *seed, n)).collect();
-    if own != "controller" {
-        all.push(site_witness("controller", CONTROLLER_WITNESS, 1));
-    }
-    all
-}
-
-/// The policy of a log as the controller composes it.
-#[must_use]
-pub fn policy(own: &str, log: &custody::log::VerifierKey) -> Policy {
-    let mut text = format!("log {log}\n");
-    let witnesses = cosigners(own);
-    for one in &witnesses {
-        text += &format!("witness {} {}\n", one.short, one.vkey());
-    }
-    let sites: Vec<_> =
-        witnesses.iter().map(|one| one.short).filter(|short| *short != "controller").collect();
-    text += &format!("group sites 2 {}\n", sites.join(" "));
-    text += if own == "controller" {
-        "quorum sites\n"
-    } else {
-        "group enough all sites controller\nquorum enough\n"
-    };
-    Policy::read(&text).expect("the policy is well formed")
 }
 
 fn clock(uncertainty_us: i64) -> Clock {
@@ -258,6 +225,12 @@ impl World {
     /// The good world.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_filler(0)
+    }
+
+    /// The good world with so many bytes more in each fragment, for measuring: they are no pictures.
+    #[must_use]
+    pub fn with_filler(bytes: usize) -> Self {
         let (events, of_case) = events();
         let mut world = Self {
             authority: AUTHORITY,
@@ -281,7 +254,7 @@ impl World {
         let controller = world.controller_log();
         // The newest that each site had been handed when it signed.
         let foreign = [controller.foreign(3), controller.foreign(5)];
-        world.film();
+        world.film(bytes);
         world.east.entries = east_entries(&world, &foreign);
         world.west.entries = west_entries(&world, &foreign);
         let keys = [31, 32, 33].map(|seed| Identity::new(seed).public());
@@ -301,8 +274,8 @@ impl World {
         world
     }
 
-    fn film(&mut self) {
-        let (east, west) = (footage::east(), footage::west());
+    fn film(&mut self, filler: usize) {
+        let (east, west) = (footage::east().filled(filler), footage::west().filled(filler));
         for (number, seq) in [40, 41, 42, 44, 45].into_iter().enumerate() {
             let start = at((i64::try_from(seq).expect("small") - 40) * SEGMENT_S);
             let shot = Shot::new(&east, number, start);
@@ -325,9 +298,8 @@ impl World {
     /// The controller's log.
     #[must_use]
     pub fn controller_log(&self) -> Log {
-        let leaf = |event: &Event| {
-            (tree::leaf(&entry::event(&event.salt.0, &event.body)), event.at)
-        };
+        let leaf =
+            |event: &Event| (tree::leaf(&entry::event(&event.salt.0, &event.body)), event.at);
         Log {
             origin: origin("controller"),
             seed: CONTROLLER_LOG,
@@ -404,7 +376,8 @@ fn east_entries(world: &World, foreign: &[ForeignCheckpoint; 2]) -> Vec<Entry> {
         detail: "no answer to OPTIONS".into(),
         clock: clock(2_000),
     }));
-    let beat = |next, by, seconds| entry_at(heartbeat(&camera, next, seconds), By::Key(by), seconds);
+    let beat =
+        |next, by, seconds| entry_at(heartbeat(&camera, next, seconds), By::Key(by), seconds);
     vec![
         log(0, -140),
         entry_at(witness, By::Identity(0), -140),
@@ -486,15 +459,6 @@ fn events() -> (Vec<Event>, Vec<usize>) {
         }
     };
     ((0..16).map(event).collect(), of_case)
-}
-
-/// A line of a log, found by its camera and number.
-#[must_use]
-pub fn link_of(lines: &[Line], camera: &CameraId, seq: u64) -> usize {
-    let is_it = |line: &Line| {
-        line.record.link().is_some_and(|link| link.camera == camera && link.seq == Seq(seq))
-    };
-    lines.iter().position(is_it).expect("the link is there")
 }
 
 /// Where a link's proof lies.
