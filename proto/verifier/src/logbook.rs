@@ -1,7 +1,7 @@
 //! Whether a record stands in its log, and who witnessed that: proofs, checkpoints, cosignatures and
 //! the policy that says which are enough. Sections 5 and 6 of CHECKS.md.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use custody::log::note::Algorithm;
 use custody::log::policy::POLICY_BYTES_MAX;
@@ -151,35 +151,34 @@ impl Logs {
         Ok(log)
     }
 
-    /// The witnesses whose cosignatures fit; those whose lines do not are refused.
+    /// The witnesses whose cosignatures fit, each with its place in the policy; those whose lines do
+    /// not are refused.
     pub fn cosigned(
         &self,
         note: &SignedCheckpoint,
         mut refuse: impl FnMut(Refusal),
-    ) -> Vec<Cosignature> {
+    ) -> Vec<(usize, Cosignature)> {
         let mut by = Vec::new();
-        for witness in &self.policy.witnesses {
+        for (place, witness) in self.policy.witnesses.iter().enumerate() {
             if note.misquotes(&witness.vkey) {
                 let name = witness.vkey.name();
                 let what = format!("the cosignature of {name:.100} does not fit");
                 refuse(Refusal::new(Code::CheckpointInvalid, what));
             } else {
-                by.extend(note.cosignature(&witness.vkey));
+                by.extend(note.cosignature(&witness.vkey).map(|one| (place, one)));
             }
         }
         by
     }
 
     /// When these cosignatures were enough; none if they are not.
-    fn quorum_at(&self, by: &[Cosignature]) -> Option<WallTime> {
-        let mut times: Vec<_> = by.iter().map(|one| one.at).collect();
+    fn quorum_at(&self, by: &[(usize, Cosignature)]) -> Option<WallTime> {
+        let mut times: Vec<_> = by.iter().map(|(_, one)| one.at).collect();
         times.sort_unstable();
         times.into_iter().find(|until| {
-            let signed = self.policy.witnesses.iter().filter(|witness| {
-                by.iter().any(|one| one.witness == witness.vkey.name() && one.at <= *until)
-            });
-            let names: BTreeSet<_> = signed.map(|witness| witness.name.as_str()).collect();
-            self.policy.is_enough(&names)
+            let signed = by.iter().filter(|(_, one)| one.at <= *until);
+            let names = signed.filter_map(|(place, _)| self.policy.witnesses.get(*place));
+            self.policy.is_enough(&names.map(|witness| witness.name.as_str()).collect())
         })
     }
 
@@ -202,6 +201,7 @@ impl Logs {
                 shown.entry(&checkpoint.origin, proof.index, sought.entry, report);
                 let by = self.cosigned(&proof.checkpoint, |refusal| refused.push(refusal));
                 let quorum_at = self.quorum_at(&by);
+                let by: Vec<_> = by.into_iter().map(|(_, one)| one).collect();
                 if quorum_at.is_none() && self.policy.quorum.is_some() {
                     let what = format!("{} witnesses of the policy have cosigned", by.len());
                     refused.push(Refusal::new(Code::QuorumNotMet, what));

@@ -66,7 +66,7 @@ fn newest_cosignature(
     let by = site.logs.cosigned(&note, |refusal| broken = Some(refusal.what().to_owned()));
     match broken {
         Some(what) => Err(what),
-        None => Ok(by.iter().map(|one| one.at).max()),
+        None => Ok(by.iter().map(|(_, one)| one.at).max()),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn stamp(
     if let Some(broken) = broken {
         report.refuse(broken.at(&note_path));
     }
-    let newest = by.iter().map(|one| one.at).max();
+    let newest = by.iter().map(|(_, one)| one.at).max();
     if newest.is_some_and(|newest| token.at < newest.plus_micros(-STAMP_EARLIER_US)) {
         return Err(Refusal::new(
             Code::TimeInconsistent,
