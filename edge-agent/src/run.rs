@@ -17,6 +17,9 @@ use crate::{link, record, retention};
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
 
+/// The end of the site's name as log and witness, until the settings name it.
+const DOMAIN: &str = "watchhouse.example";
+
 /// Runs the site of the configuration at `path`.
 ///
 /// # Errors
@@ -42,7 +45,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     host::durable::create_folder(&state_dir).with_context(|| {
         format!("{}: cannot be created; check the disc and the owner", state_dir.display())
     })?;
-    let identity = Identity::load(&state_dir, &config.site, config_bytes)
+    let identity = Identity::load(&state_dir, &config.site, DOMAIN, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
     let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
@@ -51,11 +54,13 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     let (fatal, mut failures) = mpsc::channel(4);
     let parts =
         record::Parts { store: store.clone(), clock: clock.clone(), tasks: tasks.clone(), fatal };
-    let recorders = config
+    let recorders: Vec<_> = config
         .cameras
         .iter()
         .map(|camera| record::start(&parts, camera.clone(), config.recording))
         .collect();
+    let recorders = Arc::new(recorders);
+    record::pulse::start(&parts, Arc::clone(&recorders));
     let rules = retention::Rules {
         retain_us: i64::try_from(config.recording.retain_s).unwrap_or(i64::MAX / 1_000_000)
             * 1_000_000,
@@ -66,7 +71,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
-        recorders: Arc::new(recorders),
+        recorders,
         clock,
         tasks: tasks.clone(),
     });
@@ -77,7 +82,8 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     tracing::info!("stopping: closing and signing open segments");
     let all_ended = tasks.shut_down(SHUTDOWN).await;
     if all_ended && ended.is_ok() {
-        tokio::task::spawn_blocking(move || store.stop()).await.context("closing the store")??;
+        let stopping = move || store.stop().and_then(|()| store.publish().map(drop));
+        tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
 }

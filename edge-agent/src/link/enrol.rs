@@ -37,12 +37,16 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     })?;
     let connected = dial::connect(parts, pinned(authority)).await?;
     let csr = files.signing_request()?;
-    let proof = parts.store.identity().sign_message(&[link::ENROL_PREFIX, &csr].concat());
+    let proof = parts
+        .store
+        .identity()
+        .sign_message(&[link::ENROL_PREFIX, &csr].concat())
+        .map_err(|error| LinkError::Enrol(error.to_string()))?;
     let request = EnrolRequest {
         token: token.to_owned(),
         csr,
-        evidence_key: parts.store.identity().public_key().to_bytes().to_vec(),
-        evidence_proof: proof.to_vec(),
+        evidence_key: parts.store.identity().public_key().to_bytes(),
+        evidence_proof: proof,
     };
     let answer = session::fleet(&connected.connection)
         .enrol(request)

@@ -303,6 +303,12 @@ impl Identity {
         keys.previous = before.map(|key| (key, tick_ms.saturating_add(OVERLAP_MS)));
     }
 
+    /// Whether the present records key may sign what is made at `now`.
+    pub(crate) fn covers(&self, now: WallTime) -> bool {
+        let keys = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        keys.current.as_ref().is_some_and(|key| key.covers(now))
+    }
+
     /// Whether another records key is due: this one ends within the hour, or does not cover `now` at
     /// all because the clock was stepped.
     pub(crate) fn records_key_due(&self, now: WallTime) -> bool {
