@@ -1,6 +1,8 @@
 //! A site that records on a clock we own, and its stories. The oracle runs after every step.
 
 mod faults;
+mod log;
+mod never_forks;
 mod stories;
 mod torn;
 
@@ -49,8 +51,16 @@ impl Site {
     }
 
     pub(crate) fn start_on(&self, disc: Arc<dyn Disc>) -> Result<(Store, Recovery), StoreError> {
+        self.start_with(b"config", disc)
+    }
+
+    pub(crate) fn start_with(
+        &self,
+        config: &[u8],
+        disc: Arc<dyn Disc>,
+    ) -> Result<(Store, Recovery), StoreError> {
         let site = "east".parse().unwrap();
-        let identity = Identity::load(self.folder(), &site, "watchhouse.example", b"config")?;
+        let identity = Identity::load(self.folder(), &site, "watchhouse.example", config)?;
         Store::open_on(self.folder(), identity, self.clock.clone(), &self.cameras, disc)
     }
 
