@@ -34,8 +34,8 @@ pub enum Step {
     WriteHold,
     /// Writing the plain copy of a records key's certificate.
     WriteCert,
-    /// Writing a static file of the site log.
-    WriteTile,
+    /// Writing the static files that the site log has grown by.
+    WriteTiles,
     /// Replacing the published checkpoint.
     WriteCheckpoint,
     /// Moving the static files of an older log aside.
@@ -56,7 +56,7 @@ impl Step {
             | Self::Unlink
             | Self::DestroyKey
             // Written again from the index, whole, at the next second.
-            | Self::WriteTile
+            | Self::WriteTiles
             | Self::WriteCheckpoint
             | Self::MoveLog => false,
         }

@@ -18,10 +18,11 @@ use std::sync::atomic::Ordering;
 
 use custody::Digest;
 use custody::log::note::Algorithm;
-use custody::log::tiles::{self, EntryTile};
+use custody::log::tiles::{self, EntryTile, TreeError};
 use custody::log::{Checkpoint, SignedCheckpoint, VerifierKey};
 use custody::record::LogEnd;
-use host::durable::{self, Reader};
+use host::durable;
+use host::tiles::PublishError;
 
 use super::StoreError;
 use super::core::{Alarm, Core, lock};
@@ -29,9 +30,6 @@ use super::disc::Step;
 use super::index::Batch;
 use super::key::{Family, checkpoint, commitment};
 use super::tail::{Stored, broken};
-
-/// Entries whose tiles are written before the next ones are looked at: 2.4 MB of entries.
-const CHUNK_ENTRIES: u64 = 1 << 16;
 
 /// What of the log is published.
 #[derive(Default)]
@@ -54,7 +52,7 @@ fn folder(core: &Core) -> PathBuf {
 
 /// The static checkpoint, if this site's log key signed it.
 pub(super) fn static_checkpoint(core: &Core) -> Option<Checkpoint> {
-    let note = SignedCheckpoint::read(&fs::read(folder(core).join("checkpoint")).ok()?).ok()?;
+    let note = SignedCheckpoint::read(&host::tiles::published(&folder(core)).ok()??).ok()?;
     let key = core.identity.log_key().public();
     let key = VerifierKey::new(&note.checkpoint().origin, Algorithm::Ed25519, key).ok()?;
     note.check(&key).ok().cloned()
@@ -74,7 +72,7 @@ pub(super) fn look_back(core: &Core, first: bool) -> Result<Option<LogEnd>, Stor
             contradict(core, &mut publisher, known, size);
         }
     }
-    publisher.foreign_folder = own.is_none() && folder(core).join("checkpoint").exists();
+    publisher.foreign_folder = own.is_none() && folder(core).join(host::tiles::CHECKPOINT).exists();
     publisher.written = match published {
         Some((size, _)) if !publisher.contradicted && are_whole(core, size) => size,
         _ => 0,
@@ -129,15 +127,18 @@ fn are_whole(core: &Core, size: u64) -> bool {
 }
 
 /// The bytes of an entry tile.
-pub(super) fn entry_bytes(core: &Core, tile: &EntryTile) -> Result<Vec<u8>, StoreError> {
-    let (lower, upper) =
-        (commitment::key(tile.first), commitment::key(tile.first.saturating_add(tile.width)));
-    let rows: Vec<_> =
-        core.index.rows(Family::Entries, lower, Some(upper)).collect::<Result<_, _>>()?;
-    if rows.len() as u64 != tile.width {
-        return Err(broken(tiles::TreeError::new(format!("entries from {} lack", tile.first))));
-    }
-    Ok(EntryTile::bytes(rows.iter().map(|(_, value)| &**value)))
+pub(super) fn entry_bytes(core: &Core, tile: &EntryTile) -> Result<Vec<u8>, TreeError> {
+    let entries = entries(core, tile.first, tile.width)?;
+    Ok(EntryTile::bytes(entries.iter().map(Vec::as_slice)))
+}
+
+/// So many entries from `first` on; fewer if they are not there.
+fn entries(core: &Core, first: u64, width: u64) -> Result<Vec<Vec<u8>>, TreeError> {
+    let (lower, upper) = (commitment::key(first), commitment::key(first.saturating_add(width)));
+    let rows = core.index.rows(Family::Entries, lower, Some(upper));
+    rows.map(|row| row.map(|(_, entry)| entry.into_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| TreeError::new(error.to_string()))
 }
 
 /// Publishes the tree over the entries that survive power loss, if it has grown. Gives the newest
@@ -158,17 +159,18 @@ pub(super) fn publish(core: &Core) -> Result<Option<Arc<[u8]>>, StoreError> {
     }
     let Some((size, root)) = publisher.promised else { return Ok(None) };
     move_old_log(core, &mut publisher)?;
-    while publisher.written < size {
-        let next = size.min(publisher.written.saturating_add(CHUNK_ENTRIES));
-        write_tiles(core, publisher.written, next, next == size)?;
-        publisher.written = next;
-    }
+    let folder = folder(core);
+    let grown = (publisher.written, size);
+    core.step(Step::WriteTiles, format_args!("writing to {}", folder.display()), || {
+        let stored = Stored(&core.index);
+        host::tiles::grow(&folder, grown, &stored, |first, width| entries(core, first, width))
+            .map_err(as_io)
+    })?;
+    publisher.written = size;
     let note = Checkpoint { origin: core.origin.clone(), size, root };
     let note: Arc<[u8]> = note.sign(core.identity.log_key()).into();
-    let path = folder(core).join("checkpoint");
-    core.step(Step::WriteCheckpoint, format_args!("writing {}", path.display()), || {
-        durable::create_folder(&folder(core))?;
-        durable::replace(&path, &note, Reader::Anyone)
+    core.step(Step::WriteCheckpoint, format_args!("writing to {}", folder.display()), || {
+        host::tiles::replace_note(&folder, &note).map_err(as_io)
     })?;
     publisher.note = Some(Arc::clone(&note));
     Ok(Some(note))
@@ -219,37 +221,11 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the static files that change when the tree grows from `old` to `size`; those that are not
-/// whole only at the end of it.
-fn write_tiles(core: &Core, old: u64, size: u64, last: bool) -> Result<(), StoreError> {
-    let folder = folder(core);
-    for tile in tiles::hash_tiles(old, size) {
-        if tile.is_whole() || last {
-            let bytes = tile.bytes(&Stored(&core.index)).map_err(broken)?;
-            write_tile(core, &folder.join(tile.path()), &bytes, tile.is_whole())?;
-        }
+fn as_io(error: PublishError) -> io::Error {
+    match error {
+        PublishError::Disc { source, .. } => source,
+        error @ PublishError::Tree(_) => io::Error::other(error),
     }
-    for tile in tiles::entry_tiles(old, size) {
-        let whole = tile.width == tiles::TILE_WIDTH;
-        if whole || last {
-            write_tile(core, &folder.join(tile.path()), &entry_bytes(core, &tile)?, whole)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes a tile; a whole one takes the place of its beginnings.
-fn write_tile(core: &Core, path: &Path, bytes: &[u8], whole: bool) -> Result<(), StoreError> {
-    core.step(Step::WriteTile, format_args!("writing {}", path.display()), || {
-        durable::create_folder(path.parent().unwrap_or(path))?;
-        durable::replace(path, bytes, Reader::Anyone)?;
-        if whole {
-            let mut beginnings = path.as_os_str().to_owned();
-            beginnings.push(".p");
-            remove_folder(Path::new(&beginnings))?;
-        }
-        Ok(())
-    })
 }
 
 /// The published checkpoint.

@@ -99,7 +99,7 @@ fn compare_tiles(core: &Core, seen: &mut Checked, size: u64) -> Result<(), Store
         look(tile.path(), tile.bytes(&Stored(&core.index)).map_err(broken)?);
     }
     for tile in tiles::entry_tiles(0, size) {
-        look(tile.path(), publish::entry_bytes(core, &tile)?);
+        look(tile.path(), publish::entry_bytes(core, &tile).map_err(broken)?);
     }
     Ok(())
 }
