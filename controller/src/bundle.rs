@@ -159,7 +159,7 @@ fn write(order: &Order<'_>, folder: &Path) -> Result<Built, BundleError> {
     for site in sites {
         let grants = order.key_grants.iter().filter(|(of, _)| of == site);
         let lines: Vec<_> = grants.map(|(_, envelope)| envelope.bytes()).collect();
-        bag.payload(&bundle::key_grant(site), &lines.join(&b"\n"[..]))?;
+        bag.payload(&bundle::key_grants(site), &lines.join(&b"\n"[..]))?;
     }
     for part in &order.cameras {
         write_camera(part, &mut bag)?;
@@ -167,6 +167,7 @@ fn write(order: &Order<'_>, folder: &Path) -> Result<Built, BundleError> {
     let seal = |manifest| {
         let seal = BundleSeal {
             case: order.case.clone(),
+            exhibit: format!("{}/1", order.case),
             cameras: order.cameras.iter().map(|part| part.camera.clone()).collect(),
             from: order.span.from,
             to: order.span.to,

@@ -95,8 +95,9 @@ fn order<'a>(
     let grant = KeyGrant {
         site: site.clone(),
         key_id: recorder.key.public().id(),
-        public_key: hex::encode(recorder.key.public().to_bytes()),
+        public_key: recorder.key.public().to_hex(),
         not_before: START.plus_seconds(-3_600),
+        revoked: Vec::new(),
     };
     let grant = Record::Other(Statement::Key(grant)).sign(authority);
     Order {
@@ -161,7 +162,7 @@ fn a_bundle_of_either_codec_is_verified_and_plays_as_it_was_recorded() {
         assert!((camera.coverage.per_cent() - 64.70).abs() < 0.001, "{:?}", camera.coverage);
         assert_eq!(built.bytes, report.bytes + tag_manifest_bytes(&folder));
 
-        let view = folder.join("data/cameras/east/ext-01/view.mp4");
+        let view = folder.join("data/view/east/ext-01.mp4");
         assert_eq!(probe(&view, "stream=nb_read_frames"), "500\n");
         // 20 s of footage and 6 s in which the last picture stands still.
         assert_eq!(probe(&view, "stream=duration"), "26.000000\n");
@@ -247,7 +248,7 @@ fn the_copy_shows_the_clips_own_pictures_through_a_change_of_stream() {
     let folder = work.0.join("bundle");
     build(&order(&case, &authority, &recorder, 12), &folder).unwrap();
     assert!(verify(&folder, &authority.public()).verified());
-    let view = folder.join("data/cameras/east/ext-01/view.mp4");
+    let view = folder.join("data/view/east/ext-01.mp4");
     assert_eq!(probe(&view, "stream=nb_read_frames"), "300\n");
     let shown = pictures(&view);
     let clip = pictures(&work.0.join("h264.mp4"));
@@ -265,7 +266,7 @@ fn a_camera_without_footage_has_its_reasons_bundled() {
     build(&order(&case, &authority, &recorder, 20), &folder).unwrap();
     let report = verify(&folder, &authority.public());
     assert!(report.verified(), "{:?}", report.refusals);
-    assert!(!folder.join("data/cameras/east/int-02/view.mp4").exists());
+    assert!(!folder.join("data/view/east/int-02.mp4").exists());
     assert!(report.coverage_per_cent().abs() < f64::EPSILON);
 }
 

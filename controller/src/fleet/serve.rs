@@ -91,8 +91,9 @@ impl FleetRpc for FleetService {
         let request = request.into_inner();
         let (site, secret_sha256) = token_parts(&request.token)
             .ok_or_else(|| Status::invalid_argument("the enrolment token does not read"))?;
-        let key = PublicKey::from_bytes(&request.evidence_key)
-            .map_err(|_| Status::invalid_argument("the evidence key is no Ed25519 key"))?;
+        let key = PublicKey::from_bytes(&request.evidence_key).map_err(|_| {
+            Status::invalid_argument("the evidence key is neither Ed25519 nor P-256")
+        })?;
         let proof = [link::ENROL_PREFIX, &request.csr].concat();
         if !key.verifies(&proof, &request.evidence_proof) {
             return Err(Status::invalid_argument("the evidence key's proof does not hold"));

@@ -52,7 +52,7 @@ pub enum Command {
         /// [`crate::registry::token::Secret::sha256`].
         secret_sha256: Digest,
         /// The raw Ed25519 public key.
-        evidence_key: [u8; 32],
+        evidence_key: Vec<u8>,
         /// The certificate's serial number, hexadecimal.
         serial: String,
         /// When it ends.

@@ -108,7 +108,7 @@ fn sites(state: &State, command: &Command, now: WallTime) -> Result<Decided, Ref
             let enrolment = site::Enrolment {
                 site: site.clone(),
                 secret_sha256: *secret_sha256,
-                evidence_key: *evidence_key,
+                evidence_key: evidence_key.clone(),
                 serial: serial.clone(),
                 certificate_ends: *certificate_ends,
             };

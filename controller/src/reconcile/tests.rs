@@ -269,6 +269,7 @@ fn segment(seq: u64) -> FoundRecord {
         },
         analytics: Analytics::None,
         recovered: false,
+        foreign_checkpoint: None,
     });
     let envelope = record.sign(&SecretKey::from_seed(&[7; 32]));
     FoundRecord { envelope, record, file_bytes: 4096 }

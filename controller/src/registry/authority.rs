@@ -90,8 +90,9 @@ impl Authority {
             let grant = KeyGrant {
                 site: site.clone(),
                 key_id: key.id(),
-                public_key: hex::encode(key.to_bytes()),
+                public_key: key.to_hex(),
                 not_before: *not_before,
+                revoked: Vec::new(),
             };
             Record::Other(Statement::Key(grant)).sign(&self.0)
         };

@@ -56,8 +56,8 @@ pub struct Enrolment {
     pub site: SiteId,
     /// The digest of the token's secret.
     pub secret_sha256: Digest,
-    /// The raw Ed25519 public key.
-    pub evidence_key: [u8; 32],
+    /// The raw public key of the site's identity.
+    pub evidence_key: Vec<u8>,
     /// The certificate's serial number, hexadecimal.
     pub serial: String,
     /// When it ends.
@@ -127,8 +127,9 @@ pub fn enrol(
     let Enrolment { site, secret_sha256, evidence_key, serial, certificate_ends } = enrolment;
     token_usable(registry, site, *secret_sha256, now)?;
     let bad_key = |why: String| Refusal::new(Code::EvidenceKeyInvalid, why);
-    let key = PublicKey::from_bytes(evidence_key)
-        .map_err(|_| bad_key(format!("site {site} sent an evidence key that is no Ed25519 key")))?;
+    let key = PublicKey::from_bytes(evidence_key).map_err(|_| {
+        bad_key(format!("site {site} sent an evidence key that is neither Ed25519 nor P-256"))
+    })?;
     let owner = registry.sites.iter().find(|(other, entry)| {
         *other != site && entry.evidence_keys.iter().any(|(_, known)| *known == key)
     });
@@ -258,7 +259,7 @@ pub(super) fn apply_enrolled(registry: &mut Registry, event: &SiteEnrolled, at: 
         token.used = true;
     }
     // Checked when it was decided.
-    let key = hex::decode(&event.evidence_key).ok().and_then(|k| PublicKey::from_bytes(&k).ok());
+    let key = PublicKey::from_hex(&event.evidence_key).ok();
     if let Some(key) = key
         && entry.evidence_keys.last().is_none_or(|(_, last)| *last != key)
     {

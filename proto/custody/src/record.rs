@@ -33,8 +33,8 @@ pub mod fact;
 pub mod key;
 
 pub use fact::{
-    Access, AgentStart, ChainEnd, ClockStep, ConfigChange, Erase, EraseReason, Gap, Heartbeat, Hold,
-    LogEnd, MaskChange, Release, SegmentRef, Transfer,
+    Access, AgentStart, ChainEnd, ClockStep, ConfigChange, Erase, EraseReason, Gap, Heartbeat,
+    Hold, LogEnd, MaskChange, Release, SegmentRef, Transfer,
 };
 pub use key::{BundleSeal, KeyCert, KeyGrant, KeyUsage, RECORDS_KEY_LIFE_US, Revoked};
 

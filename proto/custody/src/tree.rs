@@ -183,7 +183,7 @@ mod tests {
             prop_assert!(is_consistent(before, after, &proof));
             prop_assert!(!is_consistent((before.0 + 1, before.1), after, &proof));
             prop_assert!(!is_consistent(before, (after.0, before.1), &proof));
-            let mut forked = leaves.clone();
+            let mut forked = leaves;
             forked[fork % old] = leaf(b"another");
             let proof = consistency_path(&forked, old);
             prop_assert!(!is_consistent(before, (after.0, root(&forked)), &proof));

@@ -7,6 +7,7 @@
 //! | [`durable`] | writes files that survive power loss |
 //! | [`quic`] | the one seam to quinn: sockets, windows, a stream that tonic can serve |
 //! | [`settings`] | reads TOML and reports every mistake at once, with its line |
+//! | [`tiles`] | publishes a log's static files |
 //! | [`telemetry`] | sends `tracing` to standard error, as lines or JSON |
 
 pub mod clock;
@@ -14,8 +15,8 @@ pub mod durable;
 pub mod quic;
 pub mod settings;
 pub mod tasks;
-pub mod tiles;
 pub mod telemetry;
+pub mod tiles;
 
 pub use clock::Clock;
 pub use tasks::Tasks;

@@ -65,7 +65,9 @@ pub fn grow(
     for tile in tiles::entry_tiles(old, size) {
         let held = entries(tile.first, tile.width)?;
         if held.len() as u64 != tile.width {
-            return Err(TreeError::new(format!("entries from {} on are missing", tile.first)).into());
+            return Err(
+                TreeError::new(format!("entries from {} on are missing", tile.first)).into()
+            );
         }
         let bytes = EntryTile::bytes(held.iter().map(Vec::as_slice));
         write(folder, &tile.path(), &bytes, tile.width == tiles::TILE_WIDTH)?;

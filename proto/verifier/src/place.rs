@@ -58,11 +58,11 @@ impl Layout {
     }
 
     fn take_of_camera(&mut self, path: &str) -> Option<()> {
-        let rest = path.strip_prefix("data/cameras/")?;
+        let (_, rest) = path.strip_prefix("data/")?.split_once('/')?;
         let (site, rest) = rest.split_once('/')?;
-        let (name, file) = rest.split_once('/')?;
+        let (name, file) = rest.split_once(['/', '.'])?;
         let camera: CameraId = format!("{site}/{name}").parse().ok()?;
-        let seq = file.strip_prefix("master/").and_then(seq_of);
+        let seq = seq_of(file);
         if let Some(seq) = seq {
             let places = [
                 bundle::init(&camera, seq),
@@ -81,7 +81,7 @@ impl Layout {
 }
 
 fn site_of_key(path: &str) -> Option<SiteId> {
-    let name = path.strip_prefix("data/keys/")?.strip_suffix(".key.dsse.json")?;
+    let name = path.strip_prefix("data/proof/")?.strip_suffix("/key.dsse.jsonl")?;
     name.parse().ok()
 }
 
@@ -104,7 +104,7 @@ mod tests {
             bundle::REQUEST.to_owned(),
             bundle::AUDIT.to_owned(),
             bundle::AUTHORITY.to_owned(),
-            bundle::key_grant(&site),
+            bundle::key_grants(&site),
             bundle::records(&camera),
             bundle::init(&camera, Seq(7)),
             bundle::master(&camera, Seq(7)),
@@ -119,12 +119,12 @@ mod tests {
         assert!(files.view);
         for bad in [
             "data/extra.mp4",
-            "data/cameras/east/ext-01/view2.mp4",
-            "data/cameras/east/ext-01/master/7.m4s",
-            "data/cameras/east/ext-01/master/0000000007.mp4",
-            "data/cameras/east/EXT/view.mp4",
-            "data/keys/east.key",
-            "data/keys/../x.key.dsse.json",
+            "data/view/east/ext-01/view2.mp4",
+            "data/master/east/ext-01/7.m4s",
+            "data/master/east/ext-01/0000000007.mp4",
+            "data/view/east/EXT.mp4",
+            "data/proof/east/key",
+            "data/proof/../x.key.dsse.jsonl",
         ] {
             assert!(!layout.take(bad), "{bad}");
         }

@@ -93,7 +93,7 @@ pub fn site_keys(
 ) -> SiteKeys {
     let mut keys = SiteKeys::new();
     for site in sites {
-        let path = bundle::key_grant(site);
+        let path = bundle::key_grants(site);
         let bytes = match bag.read(&path, GRANTS_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(refusal) => {
@@ -120,16 +120,15 @@ fn grant(line: &[u8], site: &SiteId, trusted: &PublicKey) -> Result<(KeyId, Site
     let Record::Other(Statement::Key(grant)) = trusted_record(&envelope, trusted)? else {
         return Err(untrusted("this is a statement about something else than a key"));
     };
-    let KeyGrant { site: granted, key_id, public_key, not_before } = grant;
+    let KeyGrant { site: granted, key_id, public_key, not_before, revoked: _ } = grant;
     if granted != *site {
         return Err(Refusal::new(
             Code::RecordMisplaced,
             format!("the statement is about a key of {granted}"),
         ));
     }
-    let key = hex::decode(public_key)
+    let key = PublicKey::from_hex(&public_key)
         .ok()
-        .and_then(|raw| PublicKey::from_bytes(&raw).ok())
         .filter(|key| key.id() == key_id)
         .ok_or_else(|| untrusted("the statement's key and its name do not fit"))?;
     Ok((key_id, SiteKey { key, not_before }))

@@ -130,7 +130,7 @@ fn no_file_can_be_cut_removed_swapped_added_or_linked() {
         fs::write(path, &good).unwrap();
         fs::write(other, &others).unwrap();
     }
-    for added in ["data/more.mp4", "more.txt", "data/cameras/east/ext-01/master/.hidden"] {
+    for added in ["data/more.mp4", "more.txt", "data/master/east/ext-01/.hidden"] {
         let path = folder.path().join(added);
         fs::write(&path, b"x").unwrap();
         let report = verify(folder.path(), &trusted);

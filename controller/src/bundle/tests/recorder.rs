@@ -142,6 +142,7 @@ impl Recorder {
             },
             analytics: Analytics::None,
             recovered: false,
+            foreign_checkpoint: None,
         });
         file.extend(sealed::block(Kind::Manifest, &[record.sign(&self.key).bytes()]));
         let path = self.folder.join(format!("{:010}.whseg", seq.0));

@@ -234,8 +234,8 @@ impl SignedCheckpoint {
         }
         let note = Note::from_bytes(bytes).map_err(|_| bad("it is no signed note"))?;
         let text = std::str::from_utf8(note.text()).map_err(|_| bad("it is no signed note"))?;
-        let checkpoint =
-            Checkpoint::read(text).ok_or_else(|| bad("the note is no checkpoint of three lines"))?;
+        let checkpoint = Checkpoint::read(text)
+            .ok_or_else(|| bad("the note is no checkpoint of three lines"))?;
         let lines = std::str::from_utf8(&bytes[text.len()..]).unwrap_or_default();
         let signatures: Option<Vec<_>> = lines
             .strip_prefix('\n')
@@ -271,7 +271,10 @@ impl SignedCheckpoint {
     pub fn check(&self, log: &VerifierKey) -> Result<&Checkpoint, Refusal> {
         let bad = |why: String| Err(Refusal::new(Code::CheckpointInvalid, why));
         if log.algorithm != Algorithm::Ed25519 || log.name != self.checkpoint.origin {
-            return bad(format!("it is of log {:.100}, not of {}", self.checkpoint.origin, log.name));
+            return bad(format!(
+                "it is of log {:.100}, not of {}",
+                self.checkpoint.origin, log.name
+            ));
         }
         let text = self.checkpoint.text();
         let mut own = self.signatures.iter().filter(|s| log.made(s)).peekable();
@@ -351,7 +354,10 @@ mod tests {
         let cosigned = SignedCheckpoint::read(&note.with_lines(&line)).unwrap();
         let west = vkey("west/witness", Algorithm::CosignatureV1, 2);
         let seen = cosigned.cosignature(&west).unwrap();
-        assert_eq!((seen.witness.as_str(), seen.at), ("west/witness", WallTime(1_700_000_000_000_000)));
+        assert_eq!(
+            (seen.witness.as_str(), seen.at),
+            ("west/witness", WallTime(1_700_000_000_000_000))
+        );
         assert!(note.cosignature(&west).is_none());
         assert!(cosigned.cosignature(&vkey("west/witness", Algorithm::CosignatureV1, 4)).is_none());
         assert_eq!(cosigned.with_lines(&line), cosigned.bytes(), "no line stands twice");

@@ -92,9 +92,10 @@ impl Policy {
         let mut times: Vec<_> = by.iter().map(|c| c.at).collect();
         times.sort_unstable();
         let enough = |until| {
-            let names = self.witnesses.iter().filter(|w| {
-                by.iter().any(|c| c.witness == w.vkey.name() && c.at <= until)
-            });
+            let names = self
+                .witnesses
+                .iter()
+                .filter(|w| by.iter().any(|c| c.witness == w.vkey.name() && c.at <= until));
             self.is_enough(&names.map(|w| w.name.as_str()).collect())
         };
         let quorum_at = times.into_iter().find(|at| enough(*at));
@@ -278,9 +279,12 @@ mod tests {
         let policy = Policy::read(&text()).unwrap();
         let checkpoint = Checkpoint { origin: "l".into(), size: 1, root: Digest::NONE };
         let mut note = checkpoint.sign(&SecretKey::from_seed(&[9; 32]));
-        for (name, seed, second) in [("west", 1, 30), ("pcc", 4, 20), ("hq", 3, 50), ("south", 2, 60)] {
+        for (name, seed, second) in
+            [("west", 1, 30), ("pcc", 4, 20), ("hq", 3, 50), ("south", 2, 60)]
+        {
             let at = WallTime(0).plus_seconds(second);
-            let line = checkpoint.cosign(&format!("{name}/w"), &SecretKey::from_seed(&[seed; 32]), at);
+            let line =
+                checkpoint.cosign(&format!("{name}/w"), &SecretKey::from_seed(&[seed; 32]), at);
             note.extend(line.as_bytes());
         }
         let witnessed = policy.witnessed(&SignedCheckpoint::read(&note).unwrap());

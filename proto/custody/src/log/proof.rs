@@ -86,12 +86,10 @@ impl Proof {
     /// `log-proof-invalid`.
     pub fn check(&self, entry: &[u8]) -> Result<(), Refusal> {
         let checkpoint = self.checkpoint.checkpoint();
-        let leads_to = usize::try_from(checkpoint.size)
-            .ok()
-            .zip(usize::try_from(self.index).ok())
-            .and_then(|(size, index)| {
-                tree::root_by_path(tree::leaf(entry), index, size, &self.path)
-            });
+        let leads_to =
+            usize::try_from(checkpoint.size).ok().zip(usize::try_from(self.index).ok()).and_then(
+                |(size, index)| tree::root_by_path(tree::leaf(entry), index, size, &self.path),
+            );
         if leads_to == Some(checkpoint.root) {
             return Ok(());
         }

@@ -143,7 +143,9 @@ mod tests {
     use crate::log::note::{Algorithm, Checkpoint};
 
     fn leaves(len: u64, fork: bool) -> Vec<Digest> {
-        (0..len).map(|i| tree::leaf(&[i.to_be_bytes(), [u8::from(fork && i == 5); 8]].concat())).collect()
+        (0..len)
+            .map(|i| tree::leaf(&[i.to_be_bytes(), [u8::from(fork && i == 5); 8]].concat()))
+            .collect()
     }
 
     fn note(len: u64, fork: bool, seed: u8) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! Records survive signing, and nothing else does.
 
 use super::*;
-use crate::manifest::{Analytics, Fragments, Mask, Reception, Seal, Stream};
-use crate::time::ClockSource;
+use crate::ids::SiteId;
+use crate::manifest::{Agent, Analytics, Fragments, Mask, Reception, Seal, Stream};
+use crate::time::{Clock, ClockSource};
 
 fn clock() -> Clock {
     Clock {
@@ -97,4 +98,33 @@ fn unknown_fields_are_refused_rather_than_ignored() {
     let payload = serde_json::to_string(&release).unwrap().replace("\"at\"", "\"by\":\"x\",\"at\"");
     let envelope = Envelope::sign(RECORD, payload.into_bytes(), &key);
     assert_eq!(Record::check(&envelope, &key.public()).unwrap_err().code(), Code::RecordMalformed);
+}
+
+#[test]
+fn a_certificate_is_signed_by_a_key_that_may_not_answer() {
+    struct Lost;
+    impl Signer for Lost {
+        fn public(&self) -> PublicKey {
+            SecretKey::from_seed(&[1; 32]).public()
+        }
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+            Err(SignError::new("the token is not in its slot"))
+        }
+    }
+    let (identity, day) = (SecretKey::from_seed(&[6; 32]), SecretKey::from_seed(&[7; 32]).public());
+    let site: SiteId = "east".parse().unwrap();
+    let record = Record::Other(Statement::KeyCert(KeyCert {
+        site,
+        usage: KeyUsage::Records,
+        key_id: day.id(),
+        public_key: day.to_hex(),
+        name: None,
+        not_before: WallTime(0),
+        not_after: WallTime(RECORDS_KEY_LIFE_US),
+    }));
+    assert!(record.sign_by(&Lost).unwrap_err().to_string().contains("token"));
+    let envelope = record.sign_by(&identity).unwrap();
+    assert_eq!(envelope, record.sign(&identity));
+    assert_eq!(Record::check(&envelope, &identity.public()).unwrap(), record);
+    assert_eq!(record.kind(), Some(Kind::KeyCert));
 }

@@ -102,6 +102,7 @@ fn recorded(camera: &CameraId, seq: u64, start: WallTime) -> Recorded {
         },
         analytics: Analytics::None,
         recovered: false,
+        foreign_checkpoint: None,
     };
     Recorded { record, init, fragments }
 }
@@ -129,8 +130,9 @@ impl Forge {
             grant: KeyGrant {
                 site: camera.site().clone(),
                 key_id: site_key.public().id(),
-                public_key: hex::encode(site_key.public().to_bytes()),
+                public_key: site_key.public().to_hex(),
                 not_before: at(-100),
+                revoked: Vec::new(),
             },
             asked: Span { from: at(1), to: at(9) },
             site_key,
@@ -173,7 +175,7 @@ impl Forge {
             (bundle::REQUEST.to_owned(), b"{}".to_vec()),
             (bundle::AUDIT.to_owned(), b"{}\n".to_vec()),
             (bundle::AUTHORITY.to_owned(), self.trusted().to_pem().into_bytes()),
-            (bundle::key_grant(&site), grant.bytes().to_vec()),
+            (bundle::key_grants(&site), grant.bytes().to_vec()),
             (bundle::records(&self.camera), lines(&self.records())),
         ]);
         let mut pictures = Vec::new();
@@ -202,6 +204,7 @@ impl Forge {
     pub(super) fn seal(&self, manifest: &[u8]) -> BundleSeal {
         BundleSeal {
             case: "WH-2026-000001".parse().unwrap(),
+            exhibit: "WH-2026-000001/1".to_owned(),
             cameras: vec![self.camera.clone()],
             from: self.asked.from,
             to: self.asked.to,
