@@ -53,10 +53,7 @@ async fn beat(parts: Parts, recorders: Arc<Vec<Recorder>>) {
 
 /// Lets a blocking thread do it. What the disc refuses is tried again at the next time; a fatal error
 /// ends the process.
-async fn act(
-    parts: &Parts,
-    what: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
-) {
+async fn act(parts: &Parts, what: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static) {
     let store = parts.store.clone();
     match tokio::task::spawn_blocking(move || what(&store)).await {
         Ok(Ok(())) => {}

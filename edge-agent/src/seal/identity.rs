@@ -289,10 +289,9 @@ impl Identity {
 
     fn certify(&self, cert: &KeyCert) -> Result<Envelope, KeyError> {
         let record = Record::Other(Statement::KeyCert(cert.clone()));
-        record.sign_by(&*self.key).map_err(|source| KeyError::Identity {
-            place: self.key.place().to_owned(),
-            source,
-        })
+        record
+            .sign_by(&*self.key)
+            .map_err(|source| KeyError::Identity { place: self.key.place().to_owned(), source })
     }
 
     /// Signs with `key` from now on: its certificate stands in the log. The one before goes in a

@@ -68,7 +68,8 @@ pub(super) fn look_back(core: &Core, first: bool) -> Result<Option<LogEnd>, Stor
     let own = found.as_ref().filter(|found| found.origin == core.origin);
     let published = own.map(|own| (own.size, own.root));
     for known in [publisher.promised, published].into_iter().flatten() {
-        if known.0 > size || tiles::root(known.0, &Stored(&core.index)).map_err(broken)? != known.1 {
+        if known.0 > size || tiles::root(known.0, &Stored(&core.index)).map_err(broken)? != known.1
+        {
             contradict(core, &mut publisher, known, size);
         }
     }
@@ -205,10 +206,14 @@ fn move_old_log(core: &Core, publisher: &mut Publisher) -> Result<(), StoreError
     let instance = before.as_deref().and_then(|origin| origin.rsplit('/').next());
     let good = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric());
     let to = core.state_dir.join(format!("log-{}", instance.filter(good).unwrap_or("unreadable")));
-    core.step(Step::MoveLog, format_args!("moving {} to {}", from.display(), to.display()), || {
-        remove_folder(&to)?;
-        if from.exists() { durable::rename(&from, &to) } else { Ok(()) }
-    })?;
+    core.step(
+        Step::MoveLog,
+        format_args!("moving {} to {}", from.display(), to.display()),
+        || {
+            remove_folder(&to)?;
+            if from.exists() { durable::rename(&from, &to) } else { Ok(()) }
+        },
+    )?;
     publisher.foreign_folder = false;
     publisher.written = 0;
     Ok(())

@@ -18,8 +18,8 @@ use super::core::{Core, Line, Writing};
 use super::disc::Step;
 use super::key::opened::OpenedRow;
 use super::open_file::{Closing, Stored, discard, link_in};
-use super::signing::{self, Signed};
 use super::path;
+use super::signing::{self, Signed};
 use crate::seal;
 
 /// What became of a segment that nobody closed.

@@ -21,8 +21,8 @@ use host::durable::{self, Reader};
 use super::StoreError;
 use super::core::{Alarm, Core, lock};
 use super::disc::Step;
-use super::key::signer::{self, Signer};
 use super::key::Family;
+use super::key::signer::{self, Signer};
 use crate::seal::KeyError;
 
 mod step;

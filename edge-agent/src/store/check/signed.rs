@@ -17,11 +17,7 @@ pub(super) struct Certificates(BTreeMap<KeyId, (PublicKey, Vec<KeyCert>)>);
 
 impl Certificates {
     /// Reads an entry's body: signed by whom it might be, or what is wrong.
-    pub(super) fn read(
-        &mut self,
-        core: &Core,
-        bytes: &[u8],
-    ) -> Result<(Envelope, Record), String> {
+    pub(super) fn read(&mut self, core: &Core, bytes: &[u8]) -> Result<(Envelope, Record), String> {
         let envelope = Envelope::read(bytes).map_err(|e| e.to_string())?;
         let record = match self.0.get(envelope.key_id()) {
             Some((key, certs)) => {
@@ -60,8 +56,8 @@ fn may_sign(certs: &[KeyCert], record: &Record) -> Result<(), String> {
     let recovered = matches!(record, Record::Segment(segment) if segment.recovered);
     let time = dated(record);
     let covered = certs.iter().any(|cert| {
-        let covers = (cert.not_before..=cert.not_after).contains(&time);
-        cert.usage == KeyUsage::Records && (covers || recovered)
+        let begun = cert.not_before <= time || recovered;
+        cert.usage == KeyUsage::Records && begun && time <= cert.not_after
     });
     if covered { Ok(()) } else { Err("its key's certificate does not cover it".into()) }
 }

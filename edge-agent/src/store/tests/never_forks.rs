@@ -96,12 +96,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// Does one thing. Whether the agent goes on.
-fn go(
-    site: &Site,
-    store: &Store,
-    act: Act,
-    seen: &mut Vec<Arc<[u8]>>,
-) -> Result<bool, StoreError> {
+fn go(site: &Site, store: &Store, act: Act, seen: &mut Vec<Arc<[u8]>>) -> Result<bool, StoreError> {
     let camera = site.ext_01();
     match act {
         Act::Record => {
