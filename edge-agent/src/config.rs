@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
+//! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
+//! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -13,8 +15,12 @@ use custody::{CameraId, SiteId};
 use host::settings::{self, LoadError, Mistakes, Section};
 
 mod camera;
+mod evidence;
+mod identity;
 
 pub use camera::{Camera, Masking, Place};
+pub use evidence::Domain;
+pub use identity::{Identity, Token};
 
 /// The law's ceiling: nothing unheld is kept longer.
 pub const RETAIN_MAX_S: u64 = 31 * 86_400;
@@ -30,6 +36,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Whom to call.
     pub controller: Controller,
+    /// Where the site's identity key lies.
+    pub identity: Identity,
+    /// The domain in the names of the site's log and witness.
+    pub domain: Domain,
     /// How to record.
     pub recording: Recording,
     /// Bytes per second that pulls may use; 0: no limit.
@@ -82,6 +92,8 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let site: Option<SiteId> = top.required("site");
         let state_dir: Option<PathBuf> = top.required("state_dir");
         let controller = top.section("controller", controller);
+        let identity = top.section("identity", identity::read);
+        let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
@@ -93,6 +105,8 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             site: site?,
             state_dir: state_dir?,
             controller: controller?,
+            identity: identity?,
+            domain: domain?,
             recording,
             pull_bytes_per_second,
             cameras: cameras.into_iter().collect::<Option<_>>()?,

@@ -79,7 +79,7 @@ fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
         mask_required,
         mask_revision,
         lost_packets: health.lost_packets,
-        camera_offset_ms: None,
+        camera_offset_ms: health.camera_offset_ms,
         detail: health.detail,
         place: settings.place.as_str().to_owned(),
     }
