@@ -45,6 +45,25 @@ fn new_token(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
+/// Puts a key of somebody's making into the token, under the label of ours.
+fn import_a_key(folder: &Path) {
+    let pem = folder.join("other.pem");
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .arg(&pem)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let imported = Command::new("softhsm2-util")
+        .args(["--token", "watchhouse-east", "--label", "identity", "--id", "01"])
+        .args(["--pin", "123456", "--import"])
+        .arg(&pem)
+        .env("SOFTHSM2_CONF", folder.join("softhsm2.conf"))
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+}
+
 fn write_pin(folder: &Path, pin: &str) {
     let path = folder.join("pin");
     fs::write(&path, format!("{pin}\n")).unwrap();
@@ -110,10 +129,11 @@ fn a_token_that_was_gone_signs_again_and_another_key_never_does() {
         fs::create_dir(&tokens).unwrap();
         let gone = key.sign(b"one").unwrap_err().to_string();
         assert!(gone.contains("no token `watchhouse-east`"), "{gone}");
-        // The same label, made anew by whoever has the machine: not the site's key.
+        // The same labels, made anew by whoever has the machine: not the site's key.
         new_token(folder);
+        import_a_key(folder);
         let other = key.sign(b"two").unwrap_err().to_string();
-        assert!(other.contains("identity"), "{other}");
+        assert!(other.contains("now has another key `identity`"), "{other}");
         fs::remove_dir_all(&tokens).unwrap();
         swap(&away, &tokens);
         let signature = key.sign(b"three").unwrap();
