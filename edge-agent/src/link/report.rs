@@ -1,12 +1,15 @@
 //! What the site says of itself, every few seconds.
 
 use custody::{ClockSource, WallTime};
-use proto::v1::{CameraReport, SiteReport};
+use proto::v1::{Alarm, CameraReport, SiteReport};
 
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
 use crate::store::Stats;
+
+/// Alarms in one report: what a screen shows, 300 bytes each.
+const ALARMS_MAX: usize = 64;
 
 /// The site's state now.
 pub(super) async fn of(parts: &Parts) -> SiteReport {
@@ -41,7 +44,18 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
         stored_bytes: stats.bytes,
+        alarms: alarms(parts),
     }
+}
+
+/// What a person must see to, on the site's own log and on those that it witnesses.
+fn alarms(parts: &Parts) -> Vec<Alarm> {
+    let own = parts.store.alarms().into_iter();
+    let witnessed = parts.witness.alarms().into_iter().map(|alarm| (alarm.code, alarm.text));
+    own.chain(witnessed)
+        .take(ALARMS_MAX)
+        .map(|(code, text)| Alarm { code: code.to_owned(), text })
+        .collect()
 }
 
 /// Days until the disc is full at the last day's rate; negative when footage expires before that.
