@@ -43,6 +43,7 @@ mod proofs;
 
 pub use lie::Lie;
 use memory::Memory;
+use proofs::Troubles;
 pub use proofs::{Alarm, Trouble};
 
 /// Logs that are witnessed: four sites and a controller are five, and each rebuilt index begins one.
@@ -91,7 +92,7 @@ struct Inner {
     logs: Mutex<BTreeMap<Digest, Arc<Mutex<Slot>>>>,
     /// Held while a log is seen for the first time, so that two requests cannot both be the first.
     first: Mutex<()>,
-    troubles: Mutex<BTreeMap<(Trouble, String), String>>,
+    troubles: Mutex<Troubles>,
 }
 
 /// One log's place.
@@ -131,7 +132,8 @@ impl Witness {
                 }
                 Err(why) => {
                     tracing::error!(%log, why, "what was witnessed of a log cannot be read");
-                    troubles.insert((Trouble::MemoryLost, log.to_string()), why.clone());
+                    let text = (clock.now(), why.clone());
+                    troubles.insert((Trouble::MemoryLost, log.to_string()), text);
                     Slot::Lost(why)
                 }
             };
@@ -194,7 +196,9 @@ impl Witness {
         let troubles = lock(&self.0.troubles);
         troubles
             .iter()
-            .map(|((trouble, _), text)| Alarm { code: trouble.code(), text: text.clone() })
+            .map(|((trouble, _), (at, text))| {
+                Alarm { code: trouble.code(), at: *at, text: text.clone() }
+            })
             .collect()
     }
 
@@ -286,7 +290,8 @@ impl Witness {
     /// Tells a person: once here, and in every report from now on.
     fn trouble(&self, trouble: Trouble, about: String, text: String) {
         // Once: a log that goes on lying every second has one line, and its newest proof in the alarm.
-        if lock(&self.0.troubles).insert((trouble, about), text.clone()).is_none() {
+        let news = (self.0.clock.now(), text.clone());
+        if lock(&self.0.troubles).insert((trouble, about), news).is_none() {
             tracing::error!(code = trouble.code(), text, "a witnessed log needs a look");
         }
     }

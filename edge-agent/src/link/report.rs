@@ -44,18 +44,18 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
         stored_bytes: stats.bytes,
-        alarms: alarms(parts),
+        alarms: alarms(parts, now),
     }
 }
 
 /// What a person must see to, on the site's own log and on those that it witnesses.
-fn alarms(parts: &Parts) -> Vec<Alarm> {
-    let own = parts.store.alarms().into_iter();
-    let witnessed = parts.witness.alarms().into_iter().map(|alarm| (alarm.code, alarm.text));
-    own.chain(witnessed)
-        .take(ALARMS_MAX)
-        .map(|(code, text)| Alarm { code: code.to_owned(), text })
-        .collect()
+fn alarms(parts: &Parts, now: WallTime) -> Vec<Alarm> {
+    let alarm = |code: &str, text, at: WallTime| Alarm { code: code.to_owned(), text, at_us: at.0 };
+    // The store's are so now; a lie of another log stays one.
+    let own = parts.store.alarms().into_iter().map(|(code, text)| alarm(code, text, now));
+    let witnessed = parts.witness.alarms();
+    let witnessed = witnessed.into_iter().map(|it| alarm(it.code, it.text, it.at));
+    own.chain(witnessed).take(ALARMS_MAX).collect()
 }
 
 /// Days until the disc is full at the last day's rate; negative when footage expires before that.

@@ -48,11 +48,16 @@ impl Trouble {
     }
 }
 
+/// What went wrong, with which log, when, and in words.
+pub(super) type Troubles = BTreeMap<(Trouble, String), (WallTime, String)>;
+
 /// Something that a person must look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     /// The stable code.
     pub code: &'static str,
+    /// When it was seen, the last time.
+    pub at: WallTime,
     /// For a person: which log, what, and where the proof is.
     pub text: String,
 }
@@ -119,27 +124,24 @@ fn write(place: &Path, path: &Path, file: &File, names: &[String]) -> io::Result
 }
 
 /// The alarms of what was kept before this start.
-pub(super) fn told(
-    folder: &Path,
-    origin: &str,
-    troubles: &mut BTreeMap<(Trouble, String), String>,
-) {
+pub(super) fn told(folder: &Path, origin: &str, troubles: &mut Troubles) {
     let place = place(folder, origin);
     // Newest last, so that it is the one that stands.
     for name in names(&place).unwrap_or_default() {
         let path = place.join(name);
-        let Some(lie) = read(&path) else { continue };
+        let Some((lie, at)) = read(&path) else { continue };
         let text = format!("{origin} {}; the proof is {}", lie.words(), path.display());
-        troubles.insert((Trouble::Lie(lie), origin.to_owned()), text);
+        troubles.insert((Trouble::Lie(lie), origin.to_owned()), (at, text));
     }
 }
 
-fn read(path: &Path) -> Option<Lie> {
+fn read(path: &Path) -> Option<(Lie, WallTime)> {
     if fs::metadata(path).ok()?.len() > FILE_BYTES_MAX {
         return None;
     }
     let file: File = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    Lie::ALL.into_iter().find(|lie| lie.code() == file.code)
+    let lie = Lie::ALL.into_iter().find(|lie| lie.code() == file.code)?;
+    Some((lie, file.at))
 }
 
 /// The proofs' file names; those of one kind oldest first.
