@@ -196,8 +196,10 @@ impl Witness {
         let troubles = lock(&self.0.troubles);
         troubles
             .iter()
-            .map(|((trouble, _), (at, text))| {
-                Alarm { code: trouble.code(), at: *at, text: text.clone() }
+            .map(|((trouble, _), (at, text))| Alarm {
+                code: trouble.code(),
+                at: *at,
+                text: text.clone(),
             })
             .collect()
     }

@@ -61,8 +61,8 @@ impl Foreign {
 fn cosigned(note: &SignedCheckpoint, log: &VerifierKey, own: &VerifierKey) -> Option<WallTime> {
     note.check(log).ok()?;
     let claims = note.danger_claimed_cosignatures();
-    let is_forged = claims.iter().any(|claim| claim.witness == own.name())
-        && note.cosignature(own).is_none();
+    let is_forged =
+        claims.iter().any(|claim| claim.witness == own.name()) && note.cosignature(own).is_none();
     if is_forged {
         return None;
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use host::quic::{Duplex, HTTP2_WINDOW_BYTES};
-use hyper_util::rt::TokioIo;
 use custody::Digest;
 use custody::log::note::Algorithm;
 use custody::log::{SignedCheckpoint, VerifierKey};
+use host::quic::{Duplex, HTTP2_WINDOW_BYTES};
+use hyper_util::rt::TokioIo;
 use link::catch_up::{BATCH_BYTES_MAX, CatchUp};
 use link::stream;
 use proto::v1::SubmitRecordsRequest;

@@ -62,9 +62,8 @@ pub(super) fn told(
         }
         // The log's key signed these two.
         Answer::Conflict { .. } => by_comparison(memory, checkpoint),
-        Answer::Inconsistent => by_comparison(memory, checkpoint).or_else(|| {
-            (checkpoint.size > memory.seen.size).then_some(Lie::NotContinued)
-        }),
+        Answer::Inconsistent => by_comparison(memory, checkpoint)
+            .or_else(|| (checkpoint.size > memory.seen.size).then_some(Lie::NotContinued)),
     }
 }
 

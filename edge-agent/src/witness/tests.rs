@@ -54,7 +54,8 @@ impl Log {
     }
 
     fn leaves(self, size: u64) -> Vec<Digest> {
-        let leaf = |i: u64| tree::leaf(&[i.to_be_bytes(), [u8::from(i >= self.forks_at); 8]].concat());
+        let leaf =
+            |i: u64| tree::leaf(&[i.to_be_bytes(), [u8::from(i >= self.forks_at); 8]].concat());
         (0..size).map(leaf).collect()
     }
 
@@ -178,8 +179,7 @@ fn proofs_are_bounded_and_one_kind_does_not_wash_out_another() {
     let folder = folder();
     let clock = Clock::simulated(NOW);
     let cosign: Cosign = Box::new(|it, at| it.cosign("east.example/witness", &witness_key(), at));
-    let witness =
-        Witness::open(folder.path(), "east.example/log/", clock.clone(), cosign).unwrap();
+    let witness = Witness::open(folder.path(), "east.example/log/", clock.clone(), cosign).unwrap();
     assert_eq!(Log::honest().ask(&witness, 0, 9).status, 200);
     assert_eq!(Log::forked(3).ask(&witness, 9, 9).status, 422);
     for size in 10..40 {
@@ -207,7 +207,8 @@ fn no_more_than_so_many_logs_are_witnessed() {
 fn a_memory_that_cannot_be_read_or_written_gets_no_cosignature() {
     let folder = folder();
     assert_eq!(Log::honest().ask(&open(folder.path()), 0, 9).status, 200);
-    let file = folder.path().join("witness").join(format!("{}.json", Digest::of(ORIGIN.as_bytes())));
+    let file =
+        folder.path().join("witness").join(format!("{}.json", Digest::of(ORIGIN.as_bytes())));
     let whole = std::fs::read(&file).unwrap();
     // Torn, of another log, and with another root than was seen: only the last cannot be noticed.
     for damaged in [&whole[..whole.len() / 2], b"", &br#"{"format":"watchhouse-witness/v2"}"#[..]] {

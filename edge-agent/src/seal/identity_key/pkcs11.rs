@@ -18,8 +18,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::Duration;
 
-use custody::keys::{PublicKey, SignError, Signer};
 use custody::Digest;
+use custody::keys::{PublicKey, SignError, Signer};
 use host::telemetry::chain;
 
 use super::IdentityKey;
@@ -130,7 +130,8 @@ impl Signer for TokenKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let told = |error: &TokenError| SignError::new(format!("{}: {}", self.place, chain(error)));
         let raw = self.ask(Digest::of(message)).map_err(|error| told(&error))?;
-        let wrong = || SignError::new(format!("{}: its signature does not fit the key", self.place));
+        let wrong =
+            || SignError::new(format!("{}: its signature does not fit the key", self.place));
         let signature = low_s_der(&raw).ok_or_else(wrong)?;
         // A token that was swapped or is broken is found here, not by a court.
         if !self.public.verifies(message, &signature) {

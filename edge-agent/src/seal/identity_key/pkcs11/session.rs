@@ -176,7 +176,10 @@ fn log_in(
     let session = library.open_ro_session(slot).map_err(module("opening a session"))?;
     match session.login(UserType::User, Some(&AuthPin::new(pin.as_str().into()))) {
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
-        Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)) => {
+        Err(Error::Pkcs11(
+            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
+            _,
+        )) => {
             *refused_pin = Some(digest);
             Err(refused("it refuses the PIN in its file"))
         }
@@ -228,10 +231,7 @@ fn find(
     settings: &Token,
 ) -> Result<(ObjectHandle, PublicKey), TokenError> {
     let wrong = |what: &str| TokenError::NotThere {
-        what: format!(
-            "key `{}` in token `{}`: {what}",
-            settings.key_label, settings.token_label
-        ),
+        what: format!("key `{}` in token `{}`: {what}", settings.key_label, settings.token_label),
     };
     let [private] = private_keys(session, settings)?[..] else {
         return Err(wrong("there is not exactly one private key of that label"));
