@@ -19,7 +19,7 @@ mod evidence;
 mod identity;
 
 pub use camera::{Camera, Masking, Place};
-pub use evidence::Domain;
+pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
 
 /// The law's ceiling: nothing unheld is kept longer.

@@ -97,7 +97,7 @@ struct Inner {
 
 /// One log's place.
 enum Slot {
-    Known(Memory),
+    Known(Box<Memory>),
     /// Its memory cannot be trusted: why.
     Lost(String),
 }
@@ -128,7 +128,7 @@ impl Witness {
             let slot = match read {
                 Ok(memory) => {
                     proofs::told(&folder, &memory.origin, &mut troubles);
-                    Slot::Known(memory)
+                    Slot::Known(Box::new(memory))
                 }
                 Err(why) => {
                     tracing::error!(%log, why, "what was witnessed of a log cannot be read");
@@ -224,7 +224,7 @@ impl Witness {
         let (Some(vkey), &Answer::Cosign(seen)) = (shown, &answer) else { return reply(&answer) };
         if lock(&self.0.logs).len() >= LOGS_MAX {
             let text = format!("{LOGS_MAX} logs are witnessed; {origin} is one too many");
-            self.trouble(Trouble::Full, String::new(), text);
+            self.trouble(Trouble::Full, String::new(), &text);
             return reply(&Answer::UnknownLog);
         }
         let memory = Memory::first(vkey.clone(), seen, request.checkpoint.bytes());
@@ -232,7 +232,7 @@ impl Witness {
             return reply;
         }
         tracing::info!(origin, key = %memory.vkey, "a log is witnessed from now on");
-        let slot = Arc::new(Mutex::new(Slot::Known(memory)));
+        let slot = Arc::new(Mutex::new(Slot::Known(Box::new(memory))));
         lock(&self.0.logs).insert(Digest::of(origin.as_bytes()), slot);
         self.cosigned(request)
     }
@@ -257,7 +257,7 @@ impl Witness {
         if seen != memory.seen {
             let next = memory.after(seen, request.checkpoint.bytes());
             match self.keep(&next) {
-                Ok(()) => *memory = next,
+                Ok(()) => **memory = next,
                 Err(reply) => {
                     *slot = Slot::Lost("what was seen last could not be written".to_owned());
                     return reply;
@@ -277,7 +277,7 @@ impl Witness {
     fn keep(&self, memory: &Memory) -> Result<(), Reply> {
         memory.write(&self.0.folder).map_err(|error| {
             let text = format!("{}: what was seen cannot be written: {error}", memory.origin);
-            self.trouble(Trouble::MemoryLost, memory.origin.clone(), text);
+            self.trouble(Trouble::MemoryLost, memory.origin.clone(), &text);
             Reply::text(500, "the witness cannot write\n")
         })
     }
@@ -285,14 +285,14 @@ impl Witness {
     fn raise(&self, memory: &Memory, lie: Lie, proof: &[u8]) {
         let kept = proofs::keep(&self.0.folder, memory, lie, proof, self.0.clock.now());
         if kept.is_news {
-            self.trouble(Trouble::Lie(lie), memory.origin.clone(), kept.text);
+            self.trouble(Trouble::Lie(lie), memory.origin.clone(), &kept.text);
         }
     }
 
     /// Tells a person: once here, and in every report from now on.
-    fn trouble(&self, trouble: Trouble, about: String, text: String) {
+    fn trouble(&self, trouble: Trouble, about: String, text: &str) {
         // Once: a log that goes on lying every second has one line, and its newest proof in the alarm.
-        let news = (self.0.clock.now(), text.clone());
+        let news = (self.0.clock.now(), text.to_owned());
         if lock(&self.0.troubles).insert((trouble, about), news).is_none() {
             tracing::error!(code = trouble.code(), text, "a witnessed log needs a look");
         }

@@ -157,3 +157,6 @@ impl From<StoreError> for Loss {
         Self { reason, what: chain(&error), fatal: error.is_fatal() }
     }
 }
+
+#[cfg(test)]
+mod tests;

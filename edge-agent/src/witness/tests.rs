@@ -221,7 +221,7 @@ fn a_memory_that_cannot_be_read_or_written_gets_no_cosignature() {
     std::fs::write(&file, &whole).unwrap();
     let witness = open(folder.path());
     // A folder where the new file must be written first stands for a disc that does not take it.
-    let mut temporary = file.clone().into_os_string();
+    let mut temporary = file.into_os_string();
     temporary.push(".new");
     std::fs::create_dir(&temporary).unwrap();
     assert_eq!(Log::honest().ask(&witness, 9, 12).status, 500);
