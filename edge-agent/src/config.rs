@@ -216,6 +216,48 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_named_whole_or_its_mistakes_are() {
+        let token = |body: &str| parse(&EXAMPLE.replace("kind = \"file\"", body));
+        let whole = "kind = \"pkcs11\"\nmodule = \"/usr/lib/m.so\"\ntoken_label = \"east\"\n\
+                     pin_path = \"/etc/watchhouse/pin\"";
+        if cfg!(feature = "hsm") {
+            let Ok(Config { identity: Identity::Pkcs11(token), .. }) = token(whole) else {
+                panic!("not read: {whole}");
+            };
+            assert_eq!(token.key_label, "watchhouse-identity");
+            assert_eq!(token.pin_path, Path::new("/etc/watchhouse/pin"));
+        }
+        let wrong = "kind = \"pkcs11\"\nmodule = \"m.so\"\ntoken_label = \" east\"\nslot = 1";
+        let mistakes = token(wrong).unwrap_err();
+        let said = mistakes.to_string();
+        for expected in [
+            "identity.module: must begin at the root",
+            "identity.token_label: must be 1 to 32 bytes",
+            "identity.pin_path: missing",
+            "identity.slot: unknown key",
+        ] {
+            assert!(said.contains(expected), "{expected} not in:\n{said}");
+        }
+        assert!(mistakes.0.iter().all(|mistake| mistake.line > 1), "{said}");
+        // A token's keys beside a file are a mistake as well: somebody means one of the two.
+        let both = whole.replace("pkcs11", "file");
+        assert!(token(&both).unwrap_err().to_string().contains("identity.module: unknown key"));
+        assert!(token("kind = \"tpm\"").unwrap_err().to_string().contains("\"file\", \"pkcs11\""));
+    }
+
+    #[test]
+    fn the_domain_is_one_in_small_letters() {
+        let with = |domain: &str| parse(&EXAMPLE.replace("watchhouse.example", domain));
+        assert_eq!(with("cctv.force.police.uk").unwrap().domain.as_str(), "cctv.force.police.uk");
+        for bad in ["", "Force.uk", "force..uk", "-force.uk", "force.uk/log", "a b"] {
+            let said = with(bad).unwrap_err().to_string();
+            assert!(said.contains("evidence.domain: must be a domain"), "{bad}: {said}");
+        }
+        let without = EXAMPLE.replace("domain = \"watchhouse.example\"", "");
+        assert_eq!(parse(&without).unwrap().domain, Domain::default());
+    }
+
+    #[test]
     fn two_cameras_of_one_name_are_refused() {
         let text = EXAMPLE.replace("name = \"int-01\"", "name = \"ext-01\"");
         assert!(parse(&text).unwrap_err().to_string().contains("stands twice"));

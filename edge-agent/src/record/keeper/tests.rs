@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use bytes::Bytes;
+use custody::record::Record;
 
 use super::*;
 use crate::camera::Frame;
@@ -72,8 +73,8 @@ fn record_across(change: WallTime) -> Vec<(WallTime, WallTime, Option<i64>)> {
     sound(&store);
     assert!(chain(&store, &camera).iter().all(|kind| *kind == "segment"));
     let segments = records(&store).into_iter().filter_map(|record| match record {
-        custody::record::Record::Segment(s) => Some((s.start, s.end, s.clock.camera_offset_ms)),
-        _ => None,
+        Record::Segment(s) => Some((s.start, s.end, s.clock.camera_offset_ms)),
+        Record::Other(_) => None,
     });
     let segments: Vec<_> = segments.collect();
     assert_eq!(segments.first().map(|it| it.0), Some(begin));
