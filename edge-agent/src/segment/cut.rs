@@ -337,8 +337,7 @@ impl Cutter {
         let init = match fmp4::init(frame.parameters()) {
             Ok(init) => init,
             Err(error) => {
-                let (detail, at) = (error.to_string(), frame.wall());
-                outputs.push(Output::Refused { detail, at });
+                outputs.push(Output::Refused { detail: error.to_string(), at: frame.wall() });
                 self.skipped += 1;
                 return;
             }
