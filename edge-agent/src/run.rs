@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use custody::CameraId;
+use custody::log::Checkpoint;
 use host::{Clock, Tasks};
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
-use crate::seal::Identity;
+use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
+use crate::witness::{Witness, WitnessError};
 use crate::{link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
-
-/// The end of the site's name as log and witness, until the settings name it.
-const DOMAIN: &str = "watchhouse.example";
 
 /// Runs the site of the configuration at `path`.
 ///
@@ -45,7 +44,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     host::durable::create_folder(&state_dir).with_context(|| {
         format!("{}: cannot be created; check the disc and the owner", state_dir.display())
     })?;
-    let identity = Identity::load(&state_dir, &config.site, DOMAIN, config_bytes)
+    let identity = identity(&config, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
     let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
@@ -68,9 +67,11 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     };
     let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
     tasks.spawn("retention", sweeper.run(tasks.clone()));
+    let witness = witness(&store, &state_dir, clock.clone())?;
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
+        witness,
         recorders,
         clock,
         tasks: tasks.clone(),
@@ -86,4 +87,21 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
+}
+
+/// Who signs, by the key that the settings name.
+fn identity(config: &Config, bytes: &[u8]) -> Result<Identity, KeyError> {
+    let key = identity_key::open(&config.identity, &config.state_dir)?;
+    Identity::with_key(key, &config.state_dir, &config.site, config.domain.as_str(), bytes)
+}
+
+/// The witness of other logs, which cosigns by the site's witness key.
+fn witness(store: &Store, state_dir: &Path, clock: Clock) -> Result<Witness, WitnessError> {
+    let own_logs = store.identity().log_origin("");
+    let signing = store.clone();
+    let cosign = Box::new(move |checkpoint: &Checkpoint, at| {
+        let identity = signing.identity();
+        checkpoint.cosign(&identity.witness_name(), identity.witness_key(), at)
+    });
+    Witness::open(state_dir, &own_logs, clock, cosign)
 }

@@ -212,7 +212,7 @@ pub(crate) fn dated(record: &Record) -> WallTime {
     }
 }
 
-fn keys_folder(state_dir: &Path) -> Result<std::path::PathBuf, KeyError> {
+pub(super) fn keys_folder(state_dir: &Path) -> Result<std::path::PathBuf, KeyError> {
     let folder = state_dir.join("keys");
     durable::create_folder(&folder).map_err(disc("creating", &folder))?;
     Ok(folder)
