@@ -11,4 +11,5 @@ mod masks;
 mod refusals;
 mod settings;
 mod tidy;
+mod token;
 mod trouble;
