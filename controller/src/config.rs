@@ -18,6 +18,8 @@ pub struct Config {
     pub names: Vec<String>,
     /// In pulls, per site; 0: no limit.
     pub pull_bytes_per_second: u64,
+    /// The program that signs playable copies; none: `c2pa-sign` beside this program.
+    pub c2pa_sign: Option<PathBuf>,
 }
 
 /// What `--print-config` prints: every key with its default or an example.
@@ -41,8 +43,10 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let listen = top.section("listen", listen);
         let pull_bytes_per_second =
             top.section("pull", |pull| pull.number("bytes_per_second", 0..=1 << 40, 0));
+        let c2pa_sign = top.section("bundle", |bundle| bundle.optional("c2pa_sign"));
         let (fleet, api, names) = listen?;
-        Some(Config { state_dir: state_dir?, fleet, api, names, pull_bytes_per_second })
+        let state_dir = state_dir?;
+        Some(Config { state_dir, fleet, api, names, pull_bytes_per_second, c2pa_sign })
     })
 }
 
@@ -95,7 +99,7 @@ mod tests {
     fn defaults_stand_where_nothing_is_said() {
         let config = parse("state_dir = \"/x\"\n[listen]\nnames = [\"10.0.0.1\"]\n").unwrap();
         assert_eq!((config.fleet.port(), config.api.port()), (7443, 7444));
-        assert_eq!(config.pull_bytes_per_second, 0);
+        assert_eq!((config.pull_bytes_per_second, config.c2pa_sign), (0, None));
     }
 
     #[test]

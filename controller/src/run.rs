@@ -13,6 +13,7 @@ use host::{Clock, Tasks, tasks};
 
 use crate::access::{Actor, Refusal, Role};
 use crate::api::{self, ServeError};
+use crate::bundle::Signer;
 use crate::config::Config;
 use crate::fleet::{self, Fleet};
 use crate::ledger::{Command, Ledger};
@@ -164,12 +165,30 @@ pub async fn start(
         sites: fleet,
         authority,
         vault,
+        signer: signer(config, &certificates, &pki_folder, clock)?,
         progress,
         tasks: tasks.clone(),
     };
     tasks.spawn("reconcile driver", reconcile::run(parts));
     tracing::info!(fleet = %fleet_address, api = %api_address, "controller is up");
     Ok((Running { fleet: fleet_address, api: api_address }, ledger))
+}
+
+/// What signs playable copies: the program that the settings name, or the one beside this program.
+fn signer(
+    config: &Config,
+    certificates: &pki::Authority,
+    pki_folder: &Path,
+    clock: &Clock,
+) -> Result<Option<Signer>, RunError> {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("c2pa-sign"));
+    let program = config.c2pa_sign.clone().or(beside).filter(|program| program.exists());
+    let Some(program) = program else {
+        tracing::warn!("there is no c2pa-sign: playable copies go without a C2PA manifest");
+        return Ok(None);
+    };
+    let files = certificates.for_copies(pki_folder, clock.now()).map_err(RunError::Pki)?;
+    Ok(Some(Signer { program, certificate: files.certificate, key: files.key }))
 }
 
 /// Runs until a signal asks it to stop, or its log fails.

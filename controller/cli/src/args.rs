@@ -173,13 +173,16 @@ pub enum EvidenceCommand {
         /// The case.
         case: CaseId,
     },
-    /// Fetches a case's bundle into a new folder.
+    /// Fetches a case's bundle into a new folder or file.
     Fetch {
         /// The case.
         case: CaseId,
-        /// The new folder; must not be there yet.
-        #[arg(long, value_name = "FOLDER")]
+        /// The new folder, or the new file NAME.zip or NAME.zip.age; must not be there yet.
+        #[arg(long, value_name = "PATH")]
         to: PathBuf,
+        /// Who may open NAME.zip.age: an age recipient, age1…; may be given several times.
+        #[arg(long = "recipient", value_name = "AGE1")]
+        recipients: Vec<String>,
         /// The authority's public key, PEM: checks the bundle once it is here.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,

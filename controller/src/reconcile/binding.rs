@@ -1,14 +1,17 @@
 //! Makes the bundle and lets the stand-alone verifier check it, exactly as a stranger would.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use custody::SiteId;
 use custody::sealing::Key;
 
 use super::cases::Pause;
 use super::footage::Footage;
 use super::waiting::Reason;
 use super::{Parts, Sites};
-use crate::bundle::{self, BundleError, CameraPart, Order, SegmentPart};
+use crate::bundle::proof::{Proofs, SiteProof};
+use crate::bundle::{self, AuditEntry, BundleError, CameraPart, Order, SegmentPart, Signer};
 use crate::evidence::Case;
 use crate::evidence::case::Step;
 use crate::ledger::Ledger;
@@ -33,8 +36,8 @@ pub(super) async fn bind<S: Sites>(
     ready: Vec<Part>,
 ) -> Result<Step, Pause> {
     let (ledger, authority) = (parts.ledger.clone(), parts.authority.clone());
-    let (vault, case) = (parts.vault.clone(), case.clone());
-    let binding = move || bind_now(&ledger, &authority, &vault, &case, ready);
+    let (vault, signer, case) = (parts.vault.clone(), parts.signer.clone(), case.clone());
+    let binding = move || bind_now(&ledger, &authority, &vault, signer, &case, ready);
     match tokio::task::spawn_blocking(binding).await {
         Ok(bound) => bound,
         Err(error) => {
@@ -47,27 +50,21 @@ fn bind_now(
     ledger: &Ledger,
     authority: &Authority,
     vault: &Path,
+    signer: Option<Signer>,
     case: &Case,
     ready: Vec<Part>,
 ) -> Result<Step, Pause> {
-    let key_grants = ledger.read(|state| {
-        let sites: std::collections::BTreeSet<_> =
-            case.cameras.iter().map(custody::CameraId::site).collect();
-        let mut grants = Vec::new();
-        for site in sites {
-            let Some(entry) = state.registry.site(site) else { continue };
-            let of_site = authority.grants(site, entry).into_iter();
-            grants.extend(of_site.map(|grant| (site.clone(), grant)));
-        }
-        grants
-    });
+    // A case has one bundle, made anew until it is whole.
+    let exhibit = format!("{}/1", case.id);
     let order = Order {
         case: &case.id,
+        exhibit: &exhibit,
         cameras: ready.into_iter().map(|part| camera_part(part, vault)).collect(),
         span: case.span,
         request_json: request_json(case),
-        audit_jsonl: audit_jsonl(ledger, case)?,
-        key_grants,
+        audit: audit(ledger, case)?,
+        proofs: proofs(ledger, authority, case),
+        signer,
         authority: authority.secret(),
         now: ledger.clock().now(),
     };
@@ -95,6 +92,19 @@ fn bind_now(
         detail: detail.chars().take(limits::TEXT_CHARS_MAX).collect(),
         coverage_basis_points: u32::try_from(basis_points).unwrap_or(0),
     })
+}
+
+/// What the case's records lead back to.
+fn proofs(ledger: &Ledger, authority: &Authority, case: &Case) -> Proofs {
+    let sites: BTreeSet<_> = case.cameras.iter().map(custody::CameraId::site).collect();
+    let of_site = |site: &SiteId| {
+        let grants = ledger.read(|state| {
+            let entry = state.registry.site(site);
+            entry.map(|entry| authority.grants(site, entry)).unwrap_or_default()
+        });
+        SiteProof::of_grants(site.clone(), grants)
+    };
+    Proofs { sites: sites.into_iter().map(of_site).collect(), ..Proofs::default() }
 }
 
 fn camera_part(part: Part, vault: &Path) -> CameraPart {
@@ -165,19 +175,17 @@ fn request_json(case: &Case) -> Vec<u8> {
     text
 }
 
-/// The case's own events, one a line, each as it lies in the log.
-fn audit_jsonl(ledger: &Ledger, case: &Case) -> Result<Vec<u8>, Pause> {
+/// The case's own events, each as it lies in the log.
+fn audit(ledger: &Ledger, case: &Case) -> Result<Vec<AuditEntry>, Pause> {
     let mut lines = Vec::new();
     let mut from = case.position;
     loop {
         let entries = ledger
             .entries(from, limits::READ_ENTRIES)
             .map_err(|refusal| Pause::refused(&refusal))?;
-        for stored in &entries {
-            if stored.body.case() == Some(&case.id) {
-                lines.extend_from_slice(&entry::value(stored));
-                lines.push(b'\n');
-            }
+        for stored in entries.iter().filter(|stored| stored.body.case() == Some(&case.id)) {
+            let body = entry::value(stored);
+            lines.push(AuditEntry { position: stored.position, salt: None, body });
         }
         match entries.last() {
             Some(last) if entries.len() == limits::READ_ENTRIES => from = last.position + 1,

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::memory::Memory;
 use super::{Progress, Sites, cases, holds};
+use crate::bundle::Signer;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -26,6 +27,8 @@ pub struct Parts<S> {
     pub authority: Arc<Authority>,
     /// Pulled files and bundles: the folder with `segments/` and `bundles/`.
     pub vault: PathBuf,
+    /// Signs playable copies; none: they go without a C2PA manifest.
+    pub signer: Option<Signer>,
     /// What is told of work under way.
     pub progress: Progress,
     /// Where its tasks hang.
