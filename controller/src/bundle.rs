@@ -30,7 +30,7 @@ use custody::coverage::Span;
 use custody::dsse::Envelope;
 use custody::manifest::Segment;
 use custody::record::{BundleSeal, Record, Statement};
-use custody::{CameraId, CaseId, Refusal, SecretKey, Seq, WallTime, bundle};
+use custody::{CameraId, CaseId, Digest, Refusal, SecretKey, Seq, WallTime, bundle};
 use host::durable;
 
 use bag::Bag;
@@ -256,7 +256,7 @@ fn write_view(
         case: order.case.as_str(),
         camera,
         asked: (order.span.from, order.span.to),
-        records: (&records, bag.digest(&records).unwrap_or_default()),
+        records: (&records, bag.digest(&records).unwrap_or(Digest::NONE)),
         pictures,
         at: order.now,
     };

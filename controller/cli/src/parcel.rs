@@ -93,10 +93,8 @@ impl Sink {
         if recipients.is_empty() {
             return Ok(Self::Open(BufWriter::new(file)));
         }
-        let mut child = sealing(sealer, recipients)
-            .stdin(Stdio::piped())
-            .stdout(file.try_clone()?)
-            .spawn()?;
+        let mut child =
+            sealing(sealer, recipients).stdin(Stdio::piped()).stdout(file.try_clone()?).spawn()?;
         let input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self::Sealed(Box::new(Sealing { input: BufWriter::new(input), child, file })))
     }

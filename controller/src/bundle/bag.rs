@@ -126,9 +126,11 @@ impl Bag {
 
     /// The payload as far as it has been written.
     pub(super) fn filed(&self) -> Vec<Filed<'_>> {
-        let filed =
-            |(path, named): (&'_ String, &'_ Named)| Filed { path, bytes: named.bytes, sha256: named.sha256 };
-        self.payload.iter().map(filed).collect()
+        let mut filed = Vec::with_capacity(self.payload.len());
+        for (path, named) in &self.payload {
+            filed.push(Filed { path, bytes: named.bytes, sha256: named.sha256 });
+        }
+        filed
     }
 
     /// Writes a small payload file.

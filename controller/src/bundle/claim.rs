@@ -68,7 +68,10 @@ impl Claim<'_> {
             })
         };
         json!([
-            action("c2pa.opened", "The master footage was read and checked against its signed records."),
+            action(
+                "c2pa.opened",
+                "The master footage was read and checked against its signed records."
+            ),
             action(
                 "c2pa.repackaged",
                 "The coded pictures were put into one MP4 file byte for byte; nothing was encoded \

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn every_event_of_a_case_is_told_in_words_and_none_is_lost() {
-        let line = |body: &str| AuditEntry { position: 7, salt: None, body: body.as_bytes().to_vec() };
+        let line =
+            |body: &str| AuditEntry { position: 7, salt: None, body: body.as_bytes().to_vec() };
         let told = acts(&[
             line(
                 r#"{"stream":"case/WH-2026-000001","version":1,"at":"2026-11-21T14:03:00.000000Z",

@@ -15,17 +15,11 @@ impl Local {
 
     /// Such as `2026-07-01 15:03:05 BST (UTC+01:00)`.
     pub(super) fn text(&self, wall: WallTime) -> String {
-        self.format(wall, "%Y-%m-%d %H:%M:%S %Z (UTC%:z)")
-    }
-
-    /// Such as `1 July 2026 at 15:03:05 BST`.
-    pub(super) fn prose(&self, wall: WallTime) -> String {
-        self.format(wall, "%-d %B %Y at %H:%M:%S %Z")
-    }
-
-    fn format(&self, wall: WallTime, format: &str) -> String {
         let moment = Timestamp::from_microsecond(wall.0).unwrap_or(Timestamp::UNIX_EPOCH);
-        moment.to_zoned(self.0.clone()).strftime(format).to_string()
+        moment
+            .to_zoned_datetime(self.0.clone())
+            .strftime("%Y-%m-%d %H:%M:%S %Z (UTC%:z)")
+            .to_string()
     }
 }
 
@@ -53,7 +47,5 @@ mod tests {
         check("2026-10-25T01:00:00Z", "2026-10-25 01:00:00 GMT (UTC+00:00)");
         check("2026-11-21T14:03:05.900Z", "2026-11-21 14:03:05 GMT (UTC+00:00)");
         assert_eq!(utc("2026-11-21T14:03:05.900Z".parse().unwrap()), "2026-11-21 14:03:05 UTC");
-        let prose = Local::new().prose("2026-07-01T14:03:05Z".parse().unwrap());
-        assert_eq!(prose, "1 July 2026 at 15:03:05 BST");
     }
 }

@@ -74,7 +74,11 @@ impl Page<'_> {
             let coverage = facts.coverage(self.order.span);
             let per_cent = coverage.per_cent();
             let explained = coverage.explained.iter().map(|(gap, why)| {
-                format!("<li>{}: signed reason <b>{}</b></li>", self.span(gap.from, gap.to), why.as_str())
+                format!(
+                    "<li>{}: signed reason <b>{}</b></li>",
+                    self.span(gap.from, gap.to),
+                    why.as_str()
+                )
             });
             let bare = coverage.unexplained.iter().map(|hole| {
                 format!("<li>{}: <b>no record says why</b></li>", self.span(hole.from, hole.to))

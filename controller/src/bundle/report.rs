@@ -54,7 +54,8 @@ pub(super) fn time_accuracy(order: &Order<'_>, facts: &[Facts<'_>]) -> Vec<u8> {
     };
     let camera = |facts: &Facts<'_>| {
         let worst = facts.accuracy();
-        let camera_offset = worst.camera_offset_ms.map(|(min, max)| json!({ "min": min, "max": max }));
+        let camera_offset =
+            worst.camera_offset_ms.map(|(min, max)| json!({ "min": min, "max": max }));
         json!({
             "camera": facts.camera,
             "worst": {

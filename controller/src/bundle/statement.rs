@@ -26,7 +26,10 @@ fn write(
     let (exhibit, local) = (order.exhibit, Local::new());
     let both = |wall| format!("{} ({})", local::utc(wall), local.text(wall));
     out.push_str(HEAD);
-    writeln!(out, "1. I am employed by ______________________ as ______________________. My duties")?;
+    writeln!(
+        out,
+        "1. I am employed by ______________________ as ______________________. My duties"
+    )?;
     writeln!(out, "   include ______________________________________________________________.\n")?;
     writeln!(out, "2. I produce as exhibit {exhibit} a folder of files that was made by the")?;
     writeln!(out, "   evidence system Watchhouse on {},", both(order.now))?;
@@ -38,18 +41,41 @@ fn write(
         camera(out, number, order, facts, &local)?;
     }
     let next = 4 + facts.len();
-    writeln!(out, "{next}. The master footage is in data/master, as the recorder stored it. The files in")?;
-    writeln!(out, "   data/view are playable copies: the same coded pictures in another container,")?;
+    writeln!(
+        out,
+        "{next}. The master footage is in data/master, as the recorder stored it. The files in"
+    )?;
+    writeln!(
+        out,
+        "   data/view are playable copies: the same coded pictures in another container,"
+    )?;
     writeln!(out, "   with date and time as a subtitle. Working copies are made from either; the")?;
     writeln!(out, "   exhibit is this folder.")?;
     for why in unsigned_views {
         writeln!(out, "   {why}")?;
     }
-    writeln!(out, "\n{}. The records in data/proof are signed by the recorder of each site and stand in", next + 1)?;
-    writeln!(out, "   its log, which other sites witness. I checked the exhibit on ______________ with")?;
-    writeln!(out, "   ______________________________; the result was ______________________________.\n")?;
-    writeln!(out, "{}. From ______________ until ______________ the exhibit was kept by me at", next + 2)?;
-    writeln!(out, "   ______________________________________________________________________, and I")?;
+    writeln!(
+        out,
+        "\n{}. The records in data/proof are signed by the recorder of each site and stand in",
+        next + 1
+    )?;
+    writeln!(
+        out,
+        "   its log, which other sites witness. I checked the exhibit on ______________ with"
+    )?;
+    writeln!(
+        out,
+        "   ______________________________; the result was ______________________________.\n"
+    )?;
+    writeln!(
+        out,
+        "{}. From ______________ until ______________ the exhibit was kept by me at",
+        next + 2
+    )?;
+    writeln!(
+        out,
+        "   ______________________________________________________________________, and I"
+    )?;
     writeln!(out, "   handed it to ______________________ on ______________.\n")?;
     out.push_str(FOOT);
     Ok(())
@@ -78,7 +104,12 @@ fn camera(
         writeln!(out, "     the recorder's signed reason is {}", why.as_str())?;
     }
     for hole in &coverage.unexplained {
-        writeln!(out, "   - no footage from {} to {}:", local::utc(hole.from), local::utc(hole.to))?;
+        writeln!(
+            out,
+            "   - no footage from {} to {}:",
+            local::utc(hole.from),
+            local::utc(hole.to)
+        )?;
         writeln!(out, "     no record says why")?;
     }
     let accuracy = facts.accuracy();

@@ -406,7 +406,11 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
         &flip(format!("data/master/{camera}/init-0000000007.mp4"), 40),
         &[Code::FileAltered, Code::InitAltered],
     );
-    check("the records", &flip(format!("data/proof/{camera}/records.dsse.jsonl"), 300), &[Code::FileAltered]);
+    check(
+        "the records",
+        &flip(format!("data/proof/{camera}/records.dsse.jsonl"), 300),
+        &[Code::FileAltered],
+    );
     check("the request", &flip(bundle::REQUEST.into(), 3), &[Code::FileAltered]);
     check("the manifest", &flip(bundle::MANIFEST.into(), 3), &[Code::BundleStatementInvalid]);
     check("the read-me", &flip(bundle::READ_ME.into(), 3), &[Code::FileAltered]);

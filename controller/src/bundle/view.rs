@@ -155,7 +155,9 @@ fn picture_track(copy: &Copy<'_>, made: u64, first: u64) -> Trak {
             height: movie.height.into(),
             ..tkhd(1, made, window.blank + window.length)
         },
-        edts: Some(Edts { elst: Some(Elst { entries: blank.into_iter().chain([footage]).collect() }) }),
+        edts: Some(Edts {
+            elst: Some(Elst { entries: blank.into_iter().chain([footage]).collect() }),
+        }),
         mdia: Mdia {
             mdhd: mdhd(made, movie.end_ticks, "und"),
             hdlr: Hdlr { handler: FourCC::new(b"vide"), name: "Watchhouse".into() },

@@ -87,7 +87,10 @@ pub(super) async fn run(
                 Form::Folder => format!("watchhouse verify {} --key FILE", to.display()),
                 Form::Zip | Form::Sealed => "unpack it, then watchhouse verify".to_owned(),
             };
-            show::print(&format!("{case} is in {}, {size}, not yet checked: {check}", to.display()))?;
+            show::print(&format!(
+                "{case} is in {}, {size}, not yet checked: {check}",
+                to.display()
+            ))?;
         }
         Output::Json => show::json(&serde_json::json!({
             "case": case.to_string(), "folder": to.to_string_lossy(), "bytes": bytes,

@@ -27,8 +27,10 @@ fn certificates(folder: &Path) -> String {
     copies.use_authority_key_identifier_extension = true;
     copies.is_ca = IsCa::ExplicitNoCa;
     copies.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let purpose = vec![1, 3, 6, 1, 4, 1, 62_558, 2, 1];
-    copies.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(purpose)];
+    copies.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::EmailProtection,
+        ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 62_558, 2, 1]),
+    ];
     let certificate = copies.signed_by(&key, &issuer).unwrap();
     fs::write(folder.join("copies.pem"), certificate.pem()).unwrap();
     fs::write(folder.join("copies.key"), key.serialize_pem()).unwrap();
@@ -73,7 +75,8 @@ fn read(bytes: Vec<u8>, anchor: &str) -> (String, Vec<String>, String) {
     });
     let settings = Settings::new().with_json(&trust.to_string()).unwrap();
     let context = Context::new().with_settings(settings).unwrap();
-    let reader = Reader::from_context(context).with_stream("video/mp4", Cursor::new(bytes)).unwrap();
+    let reader =
+        Reader::from_context(context).with_stream("video/mp4", Cursor::new(bytes)).unwrap();
     let json = reader.json();
     let told: serde_json::Value = serde_json::from_str(&json).unwrap();
     let failures = told["validation_results"]["activeManifest"]["failure"].as_array();
@@ -90,7 +93,10 @@ fn a_signed_copy_is_trusted_with_our_authority_as_anchor_and_refused_when_bent()
     let good = fs::read(&signed).unwrap();
     let (verdict, failures, json) = read(good.clone(), &anchor);
     assert_eq!((verdict.as_str(), failures), ("Trusted", Vec::new()), "{json}");
-    assert!(json.contains("Exhibit WH-2026-000001/1") && json.contains("c2pa.repackaged"), "{json}");
+    assert!(
+        json.contains("Exhibit WH-2026-000001/1") && json.contains("c2pa.repackaged"),
+        "{json}"
+    );
 
     let other = tempfile::tempdir().unwrap();
     let (verdict, failures, _) = read(good.clone(), &certificates(other.path()));

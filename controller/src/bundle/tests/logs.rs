@@ -8,7 +8,7 @@ use custody::log::entry;
 use custody::log::note::{Algorithm, Checkpoint, SignedCheckpoint, VerifierKey};
 use custody::log::policy::{Policy, Witness};
 use custody::log::proof;
-use custody::record::{Kind, KeyCert, KeyGrant, KeyUsage, Record, Statement};
+use custody::record::{KeyCert, KeyGrant, KeyUsage, Kind, Record, Statement};
 use custody::{Digest, SecretKey, Seq, SiteId, tree};
 
 use super::START;
@@ -89,9 +89,9 @@ pub(super) fn proofs(recorder: &Recorder, authority: &SecretKey, audit: &[AuditE
         })
         .collect();
     let keys = certificates.into_iter().zip(places);
-    let links = links.into_iter().map(|(seq, at): (Seq, usize)| {
-        ((recorder.camera.clone(), seq), log.prove(at))
-    });
+    let links = links
+        .into_iter()
+        .map(|(seq, at): (Seq, usize)| ((recorder.camera.clone(), seq), log.prove(at)));
     let of_site = SiteProof {
         keys: keys
             .map(|(record, at)| KeyProof { record, tlog_proof: Some(log.prove(at)) })
