@@ -12,10 +12,10 @@ use std::path::Path;
 use custody::Digest;
 use custody::log::tiles::{self, EntryTile, Hashes, TreeError};
 use custody::log::{SignedCheckpoint, VerifierKey};
+use host::tiles::CHECKPOINT;
 use rocksdb::{Direction, IteratorMode};
 
 use super::key::{entry, stream_end};
-use super::publish::CHECKPOINT;
 use super::{Body, EventLog as _, RocksLog, Stream};
 
 /// Something that is not as it must be.

@@ -9,9 +9,9 @@
 //!
 //! 1. the entries are durable (the log's own append);
 //! 2. the tree at the last signed size still has the signed root, else all publishing stops;
-//! 3. tiles are written and synced;
-//! 4. size and root are kept and synced as the ones that may be signed, by compare-and-swap;
-//! 5. the checkpoint is signed and put in its place.
+//! 3. size and root are kept and synced as the ones that may be signed, by compare-and-swap;
+//! 4. the checkpoint is signed;
+//! 5. tiles are written and synced, and after them the checkpoint.
 //!
 //! So a checkpoint never names what is not durable, and no two contradict each other, whatever
 //! happens between the steps. The log itself goes on when publishing has stopped.
@@ -25,7 +25,6 @@ use custody::log::note::Algorithm;
 use custody::log::tiles;
 use custody::log::{Checkpoint, SignedCheckpoint, VerifierKey};
 use custody::{PublicKey, SecretKey};
-use host::durable::{self, Reader};
 use host::{Tasks, tiles as files};
 use tokio::sync::watch;
 
@@ -33,8 +32,6 @@ use super::{EventLog, Fatal, Head, Nodes, SignError};
 
 /// The folder of the published files, in the state folder.
 pub const FOLDER: &str = "log-public";
-/// The file of the newest checkpoint, in that folder.
-pub const CHECKPOINT: &str = "checkpoint";
 /// A checkpoint is made this often while the log grows: what is unpublished is a second of log.
 const EVERY: Duration = Duration::from_secs(1);
 /// The disc refused: tried again after this.
@@ -53,14 +50,11 @@ pub enum PublishError {
     #[error(transparent)]
     Tree(#[from] tiles::TreeError),
     /// The static files.
-    #[error("{}: the log's public files cannot be written", path.display())]
-    Files {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("the log's public files cannot be written")]
+    Files(#[from] files::PublishError),
+    /// The checkpoint's file.
+    #[error("the log's published checkpoint cannot be read")]
+    Checkpoint(#[source] io::Error),
 }
 
 /// How publishing stands.
@@ -137,13 +131,12 @@ impl Publisher {
         let published = self.published()?;
         if signed != Some(head) || published != Some(head) {
             let old = published.map_or(0, |head| head.size);
-            let failed = |source| PublishError::Files { path: self.folder.clone(), source };
-            let entry = |index| self.entry(index).map_err(io::Error::other);
-            files::publish(&self.folder, old, size, &nodes, entry).map_err(failed)?;
             self.keep(signed, head)?;
             let note = self.checkpoint(head).sign(&self.key);
-            durable::replace(&self.folder.join(CHECKPOINT), &note, Reader::Anyone)
-                .map_err(failed)?;
+            let entries = |first: u64, width: u64| {
+                (first..first + width).map(|index| self.entry(index)).collect()
+            };
+            files::publish(&self.folder, (old, size), &nodes, entries, &note)?;
         }
         self.tell(Some(head), String::new());
         Ok(Some(head))
@@ -180,10 +173,9 @@ impl Publisher {
         })
     }
 
-    fn entry(&self, index: u64) -> Result<Vec<u8>, Fatal> {
-        let body = self.log.body(index)?.ok_or_else(|| {
-            Fatal::new("publishing the log", format!("entry {index} is missing"))
-        })?;
+    fn entry(&self, index: u64) -> Result<Vec<u8>, tiles::TreeError> {
+        let body = self.log.body(index).map_err(|fatal| tiles::TreeError::new(fatal.to_string()))?;
+        let body = body.ok_or_else(|| tiles::TreeError::new(format!("entry {index} is missing")))?;
         Ok(body.commitment().to_vec())
     }
 
@@ -194,21 +186,17 @@ impl Publisher {
     /// The tree head in the file; none when there is none of ours. One that is ahead of what was
     /// kept contradicts the order of publication.
     fn published(&self) -> Result<Option<Head>, PublishError> {
-        let path = self.folder.join(CHECKPOINT);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(PublishError::Files { path, source }),
+        let bytes = files::published(&self.folder).map_err(PublishError::Checkpoint)?;
+        let Some(Ok(note)) = bytes.map(|bytes| SignedCheckpoint::read(&bytes)) else {
+            return Ok(None);
         };
-        let Ok(note) = SignedCheckpoint::read(&bytes) else { return Ok(None) };
         let Ok(checkpoint) = note.check(&self.vkey) else { return Ok(None) };
         let head = Head { size: checkpoint.size, root: checkpoint.root };
         let signed = self.log.signed()?;
         if signed.is_none_or(|signed| head.size > signed.size) {
             return Err(PublishError::Contradiction(format!(
-                "{} was published with {} entries, and {signed:?} is the newest that was kept: the \
-                 log's folder was restored from an older copy",
-                path.display(),
+                "{} entries were published, and {signed:?} is the newest that was kept: the log's \
+                 folder was restored from an older copy",
                 head.size
             )));
         }
@@ -242,8 +230,9 @@ pub async fn run(publisher: Arc<Publisher>, mut grown: watch::Receiver<u64>, tas
                 return;
             }
             Ok(Err(error)) => {
-                tracing::error!(error = %host::telemetry::chain(&error), "publishing the event log failed");
-                publisher.tell(None, error.to_string());
+                let error = host::telemetry::chain(&error);
+                tracing::error!(error, "publishing the event log failed");
+                publisher.tell(None, error);
                 PAUSE
             }
             // The blocking thread went with the runtime.

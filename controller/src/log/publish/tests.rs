@@ -3,6 +3,7 @@
 use std::fs;
 
 use custody::tree;
+use host::tiles::CHECKPOINT;
 
 use super::*;
 use crate::access::Actor;
@@ -60,8 +61,7 @@ impl Scene {
     /// Power is lost: everything in memory goes.
     fn restart(&mut self) {
         let folder = self.folder.path().join("log");
-        let (gone, _) = (Arc::strong_count(&self.log), ());
-        assert_eq!(gone, 1, "nobody else may hold the log open");
+        assert_eq!(Arc::strong_count(&self.log), 1, "nobody else may hold the log open");
         let closed = tempfile::tempdir().unwrap();
         let other = Arc::new(RocksLog::open(closed.path()).unwrap());
         drop(std::mem::replace(&mut self.log, other));
@@ -123,26 +123,27 @@ fn power_lost_before_or_after_any_step_forks_nothing() {
     scene.publisher().publish().unwrap();
     scene.is_well(&mut ever);
 
-    // After the tiles, before the head is kept.
+    // After the head is kept and the tiles are written, before the checkpoint: a folder stands
+    // where it is to go.
     scene.append(300);
-    let (nodes, size) = (scene.log.clone(), scene.log.head().unwrap());
-    let old = ever.last().unwrap().size;
-    let bodies = scene.log.clone();
-    let body = |index| Ok(bodies.body(index).unwrap().unwrap().commitment().to_vec());
-    files::publish(&scene.public(), old, size, &Nodes(&*nodes), body).unwrap();
-    drop((nodes, bodies));
-    scene.restart();
-    scene.is_well(&mut ever);
-    scene.append(1);
-    scene.publisher().publish().unwrap();
-    scene.is_well(&mut ever);
-
-    // After the head is kept, before the checkpoint is in its place; the log grows meanwhile.
-    scene.append(2);
     let head = |log: &RocksLog| {
         let size = log.head().unwrap();
         Head { size, root: tiles::root(size, &Nodes(log)).unwrap() }
     };
+    let in_the_way = scene.public().join("checkpoint.new/x");
+    fs::create_dir_all(&in_the_way).unwrap();
+    let failed = scene.publisher().publish().unwrap_err();
+    assert!(matches!(failed, PublishError::Files(_)), "{failed}");
+    assert_eq!(scene.log.signed().unwrap(), Some(head(&scene.log)));
+    scene.restart();
+    scene.is_well(&mut ever);
+    fs::remove_dir_all(scene.public().join("checkpoint.new")).unwrap();
+    scene.append(1);
+    scene.publisher().publish().unwrap();
+    scene.is_well(&mut ever);
+
+    // After the head is kept, before any file; the log grows meanwhile.
+    scene.append(2);
     let kept = head(&scene.log);
     scene.log.keep_signed(scene.log.signed().unwrap(), kept).unwrap();
     scene.restart();
