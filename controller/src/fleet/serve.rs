@@ -184,7 +184,7 @@ impl FleetRpc for FleetService {
         }
         if !announced {
             let announce = Command::AnnounceCameras { site: site.clone(), cameras };
-            self.submit(Actor::Site(site), announce).await?;
+            self.submit(Actor::Site(site.clone()), announce).await?;
         }
         let notes = self.0.0.notes.read().unwrap_or_else(PoisonError::into_inner);
         let checkpoints = notes_for(&site, &notes);
