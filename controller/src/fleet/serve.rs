@@ -132,7 +132,7 @@ impl FleetRpc for FleetService {
         let enrol = Command::EnrolSite {
             site: site.clone(),
             secret_sha256,
-            evidence_key: key,
+            evidence_key: key.to_bytes(),
             serial: issued.serial,
             certificate_ends: issued.ends,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use custody::record::Revoked;
-use custody::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, PublicKey, SiteId, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, SiteId, WallTime};
 
 use crate::access::{Act, Actor, Purpose, Role};
 use crate::evidence::RequestOrder;
