@@ -53,6 +53,9 @@ pub const WITNESS_CALL: Duration = Duration::from_secs(10);
 /// A bundle waits so long for a quorum-cosigned checkpoint that covers its records; then it is made
 /// with what there is. Fifteen rounds.
 pub const WITNESS_WAIT: Duration = Duration::from_secs(30);
+/// A log of which something has not been cosigned by enough witnesses for so long is an alarm: a
+/// site's line may be down for a minute without one.
+pub const WITNESS_LATE_S: i64 = 300;
 /// One quorum-cosigned note of each log is kept in this time, so that a record's not-after bound is
 /// at most that loose. A note has 600 bytes: four sites and the controller keep 5 × 1440 × 40 days ×
 /// 600 = 173 MB, 1,000 sites 35 GB, in the store's compression a third of it.
@@ -65,8 +68,6 @@ pub const NOTE_THIN_S: i64 = 3600;
 pub const NOTES_A_PASS: usize = 4096;
 /// Notes of other logs handed to a site at a time, as the wire allows.
 pub const NOTES_HANDED: usize = 8;
-/// Policies that were in force: one each time a site or witness key comes or goes.
-pub const POLICIES: usize = 100_000;
 /// Checkpoints are stamped this often where a time-stamping authority is configured.
 pub const STAMP_EVERY_S: i64 = 3600;
 /// Stamps named in one event: 64 × 350 bytes = 22 kB. 1,000 sites make 16 events an hour.

@@ -33,6 +33,7 @@ mod contradiction;
 mod row;
 mod take;
 
+pub(crate) use contradiction::keep_proof;
 pub(crate) use take::{Refused, Submission, Taken};
 
 /// The copy could not be read or written.

@@ -70,6 +70,17 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// The entry that it names as changed, if it does.
+    #[must_use]
+    pub fn entry(&self) -> Option<u64> {
+        match self {
+            Self::Edited { position, .. } | Self::Entry { position, .. } => Some(*position),
+            _ => None,
+        }
+    }
+}
+
 /// Everything that is wrong with the log; nothing when it is whole.
 #[must_use]
 pub fn check(log: &RocksLog) -> Vec<Fault> {

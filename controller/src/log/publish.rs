@@ -60,6 +60,8 @@ pub enum PublishError {
 /// How publishing stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
+    /// Entries under the newest checkpoint.
+    pub size: u64,
     /// The newest checkpoint, as signed by the log alone.
     pub note: Option<Arc<Vec<u8>>>,
     /// Why publishing has stopped, or fails; empty when all is well.
@@ -104,6 +106,13 @@ impl Publisher {
     #[must_use]
     pub fn vkey(&self) -> &VerifierKey {
         &self.vkey
+    }
+
+    /// The newest checkpoint and its size.
+    #[must_use]
+    pub fn head(&self) -> Option<(u64, Arc<Vec<u8>>)> {
+        let standing = self.standing.borrow();
+        Some((standing.size, standing.note.clone()?))
     }
 
     /// How publishing stands, and a signal whenever that changes.
@@ -208,6 +217,7 @@ impl Publisher {
         self.standing.send_if_modified(|standing| {
             let before = standing.clone();
             if let Some(head) = head {
+                standing.size = head.size;
                 standing.note = Some(Arc::new(self.checkpoint(head).sign(&self.key)));
             }
             standing.trouble = trouble;

@@ -135,7 +135,7 @@ fn tst_info(token: &ContentInfo) -> Result<TstInfo, BadStamp> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Child, Command, Stdio};
 
@@ -143,14 +143,14 @@ mod tests {
     use super::*;
 
     /// The rig's authority; ends with the test.
-    struct Rig {
+    pub(in super::super) struct Rig {
         process: Child,
         folder: tempfile::TempDir,
-        port: String,
+        pub(in super::super) port: String,
     }
 
     impl Rig {
-        fn new() -> Self {
+        pub(in super::super) fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/rig/tsa.py");
             let mut process = Command::new("python3")
@@ -164,10 +164,29 @@ mod tests {
             Self { process, folder, port: port.trim().to_owned() }
         }
 
-        async fn ask(&self, path: &str, query: &Query) -> Vec<u8> {
+        pub(in super::super) fn party(&self, path: &str) -> WebParty {
             let address = format!("http://127.0.0.1:{}{path}", self.port).parse().unwrap();
-            let party = WebParty::new(address, None).unwrap();
-            party.post("", QUERY_TYPE, query.der().unwrap()).await.unwrap().body
+            WebParty::new(address, None).unwrap()
+        }
+
+        pub(in super::super) fn openssl_verifies(&self, note: &[u8], response: &[u8]) -> bool {
+            let (data, token) = (self.folder.path().join("note"), self.folder.path().join("tsr"));
+            std::fs::write(&data, note).unwrap();
+            std::fs::write(&token, response).unwrap();
+            let verified = Command::new("openssl")
+                .args(["ts", "-verify", "-data"])
+                .arg(&data)
+                .arg("-in")
+                .arg(&token)
+                .arg("-CAfile")
+                .arg(self.folder.path().join("ca.pem"))
+                .output()
+                .unwrap();
+            verified.status.success()
+        }
+
+        async fn ask(&self, path: &str, query: &Query) -> Vec<u8> {
+            self.party(path).post("", QUERY_TYPE, query.der().unwrap()).await.unwrap().body
         }
     }
 
@@ -186,19 +205,8 @@ mod tests {
         let stamp = query.check(&rig.ask("/", &query).await).unwrap();
         assert!(stamp.at > WallTime(1_700_000_000_000_000), "{}", stamp.at);
 
-        let (data, token) = (rig.folder.path().join("note"), rig.folder.path().join("tsr"));
-        std::fs::write(&data, note).unwrap();
-        std::fs::write(&token, &stamp.response).unwrap();
-        let verified = Command::new("openssl")
-            .args(["ts", "-verify", "-data"])
-            .arg(&data)
-            .arg("-in")
-            .arg(&token)
-            .arg("-CAfile")
-            .arg(rig.folder.path().join("ca.pem"))
-            .output()
-            .unwrap();
-        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        assert!(rig.openssl_verifies(note, &stamp.response));
+        assert!(!rig.openssl_verifies(b"other", &stamp.response));
 
         let other_note = Query::new(b"other", [0xff; 16]).unwrap();
         assert!(matches!(other_note.check(&stamp.response), Err(BadStamp::Other(_))));

@@ -17,13 +17,23 @@ use crate::limits;
 use crate::log::event::logs::Contradiction;
 
 /// Keeps the proof, if it is not there yet; gives the contradiction with its folder.
-pub(crate) fn keep(
+pub(super) fn keep(
     forks: &Path,
-    mut found: Contradiction,
+    found: Contradiction,
     files: &[(&str, &[u8])],
 ) -> io::Result<Contradiction> {
     let parts: Vec<&[u8]> = files.iter().map(|(_, bytes)| *bytes).collect();
-    let digest = Digest::of_parts(&parts).to_string();
+    keep_proof(forks, found, &Digest::of_parts(&parts).0, files)
+}
+
+/// The same, where `about` says which contradiction it is: a later proof of the same is not kept.
+pub(crate) fn keep_proof(
+    forks: &Path,
+    mut found: Contradiction,
+    about: &[u8],
+    files: &[(&str, &[u8])],
+) -> io::Result<Contradiction> {
+    let digest = Digest::of_parts(&[found.origin.as_bytes(), &[0], about]).to_string();
     let name = format!("{}-{}", found.site, digest.get(..16).unwrap_or(&digest));
     durable::create_folder(forks)?;
     let folder = forks.join(&name);
