@@ -1,35 +1,29 @@
-//! Just enough of MP4 (ISO/IEC 14496-12) to find the pictures' bytes: top-level boxes and the
-//! payloads of `mdat`. Knows nothing of what is in them.
+//! Just enough of MP4 (ISO/IEC 14496-12) to find where boxes lie. Knows nothing of what is in them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use custody::Digest;
-use sha2::{Digest as _, Sha256};
+/// More boxes than this side by side are garbage: a master has two for each fragment.
+pub const BOXES_MAX: usize = 2 * custody::sealed::FRAGMENTS_MAX + 100;
 
-/// A playable copy has three top-level boxes; more than this is garbage.
-const BOXES_MAX: usize = 1_000;
-/// Payloads are read in pieces of this size.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// Picture bytes as they go by: their digest and number.
-#[derive(Debug, Clone, Default)]
-pub struct Pictures {
-    hasher: Sha256,
-    bytes: u64,
+/// Where one box lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its four letters.
+    pub kind: [u8; 4],
+    /// Its first byte.
+    pub start: u64,
+    /// Where what it holds begins.
+    pub inside: u64,
+    /// Where it ends.
+    pub end: u64,
 }
 
-impl Pictures {
-    /// Takes the next bytes.
-    pub fn take(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-    }
-
-    /// How many bytes, and their digest.
+impl Place {
+    /// What it holds, without its head.
     #[must_use]
-    pub fn finish(self) -> (u64, Digest) {
-        (self.bytes, Digest(self.hasher.finalize().into()))
+    pub fn payload(&self) -> Range<u64> {
+        self.inside..self.end
     }
 }
 
@@ -58,92 +52,65 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { kind: *kind, head_bytes, box_bytes })
 }
 
-/// Where the payloads of the top-level boxes of `kind` lie; none if `bytes` is not whole boxes.
+/// The boxes that `bytes` consists of, end to end; none if it is not whole boxes.
 #[must_use]
-pub fn payloads_in(bytes: &[u8], kind: &[u8; 4]) -> Option<Vec<Range<usize>>> {
+pub fn in_bytes(bytes: &[u8]) -> Option<Vec<Place>> {
+    let all = bytes.len() as u64;
     let mut found = Vec::new();
     let mut at = 0;
-    while at < bytes.len() {
-        let rest = bytes.get(at..)?;
-        let head = head(rest)?;
-        let len = match head.box_bytes {
-            Some(len) => usize::try_from(len).ok()?,
-            None => rest.len(),
-        };
-        if len > rest.len() || found.len() >= BOXES_MAX {
+    while at < all {
+        let rest = bytes.get(usize::try_from(at).ok()?..)?;
+        let place = placed(&head(rest)?, at, all)?;
+        at = place.end;
+        found.push(place);
+        if found.len() > BOXES_MAX {
             return None;
         }
-        if head.kind == *kind {
-            let head_bytes = usize::try_from(head.head_bytes).ok()?;
-            found.push(at + head_bytes..at + len);
-        }
-        at += len;
     }
     Some(found)
 }
 
-/// Why a playable copy does not read.
-#[derive(Debug, thiserror::Error)]
-pub enum BadView {
-    /// The system does not let us read it.
-    #[error("it cannot be read: {0}")]
-    Io(#[from] io::Error),
-    /// It is not whole MP4 boxes.
-    #[error("it is not whole MP4 boxes from end to end")]
-    Torn,
-    /// It holds something that we do not write.
-    #[error("it holds a box `{0}`, which a playable copy has not")]
-    Foreign(String),
-}
-
-/// Reads a playable copy of `file_bytes`: `ftyp`, `moov`, `mdat` and `free`, and takes the payloads
-/// of `mdat` in order.
+/// The boxes that this part of a file consists of, end to end; none if it is not whole boxes.
+/// Reads their heads alone.
 ///
 /// # Errors
-/// When it does not read, or holds another box.
-pub fn mdat_of<R: Read + Seek>(mut file: R, file_bytes: u64) -> Result<Pictures, BadView> {
-    let mut pictures = Pictures::default();
-    let mut at = 0;
-    let mut piece = vec![0; PIECE_BYTES];
-    for _ in 0..BOXES_MAX {
-        if at == file_bytes {
-            return Ok(pictures);
+/// When the file does not read.
+pub fn in_file<R: Read + Seek>(file: &mut R, part: Range<u64>) -> io::Result<Option<Vec<Place>>> {
+    let mut found = Vec::new();
+    let mut at = part.start;
+    let mut bytes = Vec::with_capacity(16);
+    while at < part.end {
+        if found.len() >= BOXES_MAX {
+            return Ok(None);
         }
         file.seek(SeekFrom::Start(at))?;
-        let left = file_bytes - at;
-        let mut bytes = Vec::with_capacity(16);
-        file.by_ref().take(16.min(left)).read_to_end(&mut bytes)?;
-        let head = head(&bytes).ok_or(BadView::Torn)?;
-        let len = head.box_bytes.unwrap_or(left);
-        if len > left {
-            return Err(BadView::Torn);
-        }
-        match &head.kind {
-            b"mdat" => {
-                file.seek(SeekFrom::Start(at + head.head_bytes))?;
-                take(&mut file, len - head.head_bytes, &mut piece, &mut pictures)?;
-            }
-            b"ftyp" | b"moov" | b"free" => {}
-            other => return Err(BadView::Foreign(other.escape_ascii().to_string())),
-        }
-        at += len;
+        bytes.clear();
+        file.by_ref().take(16.min(part.end - at)).read_to_end(&mut bytes)?;
+        let Some(place) = head(&bytes).and_then(|head| placed(&head, at, part.end)) else {
+            return Ok(None);
+        };
+        at = place.end;
+        found.push(place);
     }
-    Err(BadView::Torn)
+    Ok(Some(found))
 }
 
-fn take<R: Read>(
-    file: &mut R,
-    mut left: u64,
-    piece: &mut [u8],
-    pictures: &mut Pictures,
-) -> Result<(), BadView> {
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-        file.read_exact(&mut piece[..want])?;
-        pictures.take(&piece[..want]);
-        left -= want as u64;
-    }
-    Ok(())
+fn placed(head: &Head, at: u64, all: u64) -> Option<Place> {
+    let len = head.box_bytes.unwrap_or(all - at);
+    let end = at.checked_add(len).filter(|end| *end <= all)?;
+    Some(Place { kind: head.kind, start: at, inside: at + head.head_bytes, end })
+}
+
+/// Where the payloads of the top-level boxes of `kind` lie; none if `bytes` is not whole boxes.
+#[must_use]
+pub fn payloads_in(bytes: &[u8], kind: &[u8; 4]) -> Option<Vec<Range<usize>>> {
+    in_bytes(bytes)?
+        .into_iter()
+        .filter(|place| place.kind == *kind)
+        .map(|place| {
+            Some(usize::try_from(place.inside).ok()?..usize::try_from(place.end).ok()?)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,32 +124,35 @@ mod tests {
         [&len.to_be_bytes()[..], kind, payload].concat()
     }
 
-    fn view(bytes: &[u8]) -> Result<(u64, Digest), BadView> {
-        mdat_of(Cursor::new(bytes), bytes.len() as u64).map(Pictures::finish)
+    fn both(bytes: &[u8]) -> Option<Vec<Place>> {
+        let in_memory = in_bytes(bytes);
+        let of_file = in_file(&mut Cursor::new(bytes), 0..bytes.len() as u64).unwrap();
+        assert_eq!(in_memory, of_file);
+        of_file
     }
 
     #[test]
-    fn pictures_are_found_under_every_form_of_length() {
+    fn payloads_are_found_under_every_form_of_length() {
         let wide = [&1_u32.to_be_bytes()[..], b"mdat", &20_u64.to_be_bytes(), b"wide"].concat();
         let to_end = [&0_u32.to_be_bytes()[..], b"mdat", b"rest"].concat();
         let bytes = [a_box(b"ftyp", b"isom"), a_box(b"mdat", b"narrow"), wide, to_end].concat();
-        assert_eq!(view(&bytes).unwrap(), (14, Digest::of(b"narrowwiderest")));
+        assert_eq!(both(&bytes).unwrap().len(), 4);
         let ranges = payloads_in(&bytes, b"mdat").unwrap();
         let found: Vec<_> = ranges.into_iter().map(|r| &bytes[r]).collect();
         assert_eq!(found, [&b"narrow"[..], b"wide", b"rest"]);
     }
 
     #[test]
-    fn torn_foreign_and_impossible_boxes_are_refused() {
+    fn torn_and_impossible_boxes_are_refused() {
         let whole = [a_box(b"ftyp", b"isom"), a_box(b"mdat", b"picture")].concat();
-        // Cut between boxes it is whole, only without its pictures.
+        // Cut between boxes it is whole, only without its second box.
         for cut in (1..whole.len()).filter(|cut| *cut != 12) {
-            assert!(view(&whole[..cut]).is_err(), "{cut}");
-            assert!(payloads_in(&whole[..cut], b"mdat").is_none(), "{cut}");
+            assert!(both(&whole[..cut]).is_none(), "{cut}");
         }
-        assert!(matches!(view(&a_box(b"moof", b"x")), Err(BadView::Foreign(_))));
-        assert!(view(&[0, 0, 0, 7, b'm', b'd', b'a', b't']).is_err());
+        assert!(both(&[0, 0, 0, 7, b'm', b'd', b'a', b't']).is_none());
+        let huge = [&1_u32.to_be_bytes()[..], b"mdat", &u64::MAX.to_be_bytes()].concat();
+        assert!(both(&[a_box(b"free", b""), huge].concat()).is_none());
         let endless = a_box(b"free", b"").repeat(BOXES_MAX + 1);
-        assert!(view(&endless).is_err());
+        assert!(both(&endless).is_none());
     }
 }

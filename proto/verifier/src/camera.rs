@@ -1,5 +1,5 @@
-//! One camera's part: its chain of signed records, its segments, its playable copy, and how much of
-//! the asked interval they cover.
+//! One camera's part: its chain of signed records, their places in the log, its segments, its
+//! playable copy, and how much of the asked interval they cover. Sections 7 to 11 of CHECKS.md.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read as _};
@@ -7,234 +7,310 @@ use std::io::{BufRead, Read as _};
 use custody::chain::{self, Head};
 use custody::coverage::{self, Span};
 use custody::dsse::{ENVELOPE_BYTES_MAX, Envelope};
+use custody::log::entry;
 use custody::manifest::Segment;
-use custody::record::{GapReason, Record, Statement};
-use custody::{CameraId, Clock, Code, Refusal, Seq, WallTime, bundle};
+use custody::record::{Gap, GapReason, KeyUsage, Link, Record, Statement};
+use custody::{CameraId, Clock, Code, Refusal, Seq, bundle};
 
-use crate::bag::{Bag, unreadable};
-use crate::boxes::{self, Pictures};
-use crate::master;
+use crate::bag::Bag;
+use crate::lanes::Read;
+use crate::logbook::{Logged, Shown, Sought};
 use crate::place::CameraFiles;
-use crate::report::{CameraReport, Report};
-use crate::statement::SiteKeys;
+use crate::report::{Bounds, CameraReport, Report};
+use crate::site::{Certificate, Site};
+use crate::{master, stamps};
 
-/// Checks everything in a camera's folder and adds its part to the report.
-pub fn check(
-    bag: &Bag,
-    camera: &CameraId,
-    files: &CameraFiles,
-    keys: &SiteKeys,
-    report: &mut Report,
-) {
-    let mut part = Part::new(camera);
-    if let Err(refusal) = part.records(bag, keys, report) {
+/// What a camera's part is judged by.
+pub struct Scene<'a> {
+    /// The folder.
+    pub bag: &'a Bag,
+    /// What was read of it.
+    pub read: &'a Read,
+    /// The keys and logs of the camera's site.
+    pub site: &'a Site,
+    /// What lies in the camera's folders.
+    pub files: &'a CameraFiles,
+}
+
+/// Checks everything of a camera and adds its part to the report.
+pub fn check(scene: &Scene<'_>, camera: &CameraId, shown: &mut Shown, report: &mut Report) {
+    let mut part = Part::new(scene, camera);
+    if let Err(refusal) = part.records(shown, report) {
         report.refuse(refusal);
     }
-    for seq in files.segments.difference(&part.seqs) {
+    for seq in scene.files.segments.difference(&part.segments) {
         report.refuse(Refusal::new(
             Code::FileUnexpected,
             format!("{camera}: files of segment {seq}, which no record names"),
         ));
     }
-    part.view(bag, files.view, report);
+    for seq in scene.files.proofs.difference(&part.links) {
+        report.refuse(Refusal::new(
+            Code::FileUnexpected,
+            format!("{camera}: a log proof of record {seq}, which is not there"),
+        ));
+    }
+    part.copies(report);
     let summary = part.summary(report);
     report.cameras.push(summary);
 }
 
+/// Checks one record by itself, as a clip has it: everything but its footage, and what the report then
+/// says of its camera.
+///
+/// # Errors
+/// As for a line of a chain.
+pub fn check_alone(
+    scene: &Scene<'_>,
+    camera: &CameraId,
+    line: &[u8],
+    shown: &mut Shown,
+    report: &mut Report,
+) -> Result<(Record, CameraReport), Refusal> {
+    let mut part = Part::new(scene, camera);
+    let (record, _) = part.link(line, shown, report)?;
+    Ok((record, part.report))
+}
+
+/// A link with what its check needs.
+struct Linked<'a> {
+    record: &'a Record,
+    link: Link<'a>,
+    clock: &'a Clock,
+    certificate: &'a Certificate,
+}
+
 /// What is known of the camera so far.
 struct Part<'a> {
+    scene: &'a Scene<'a>,
     camera: &'a CameraId,
     head: Option<Head>,
-    /// Segments that records name.
-    seqs: BTreeSet<Seq>,
+    /// The place of the last link that was found in a log.
+    last: Option<(String, u64)>,
+    links: BTreeSet<Seq>,
+    segments: BTreeSet<Seq>,
     /// Every segment that a record signs.
     signed: Vec<Span>,
-    /// Those whose bytes are as signed.
+    /// Those of which nothing was refused.
     proved: Vec<Span>,
-    pictures: Pictures,
+    /// Whether every segment's bytes are as signed.
+    sound: bool,
     report: CameraReport,
 }
 
 impl<'a> Part<'a> {
-    fn new(camera: &'a CameraId) -> Self {
-        let nothing = Span { from: WallTime(0), to: WallTime(0) };
+    fn new(scene: &'a Scene<'a>, camera: &'a CameraId) -> Self {
         Self {
+            scene,
             camera,
             head: None,
-            seqs: BTreeSet::new(),
+            last: None,
+            links: BTreeSet::new(),
+            segments: BTreeSet::new(),
             signed: Vec::new(),
             proved: Vec::new(),
-            pictures: Pictures::default(),
-            report: CameraReport {
-                camera: camera.clone(),
-                coverage: coverage::measure(nothing, &[], &[]),
-                segments: 0,
-                records: 0,
-                fragments: 0,
-                frames: 0,
-                recorded: None,
-                gaps: Vec::new(),
-                clock_sources: Vec::new(),
-                clock_uncertainty_us: None,
-                masks: Vec::new(),
-                streams: BTreeSet::new(),
-                byte_exact: true,
-            },
+            sound: true,
+            report: CameraReport::new(camera, &scene.site.logs),
         }
     }
 
-    fn records(&mut self, bag: &Bag, keys: &SiteKeys, report: &mut Report) -> Result<(), Refusal> {
+    fn records(&mut self, shown: &mut Shown, report: &mut Report) -> Result<(), Refusal> {
         let path = bundle::records(self.camera);
-        if !bag.payload.contains_key(&path) {
+        if !self.scene.bag.has(&path) {
             return Err(Refusal::new(Code::FileMissing, path));
         }
-        let mut file = bag.open(&path)?;
+        let unreadable = |error| Refusal::new(Code::FileMissing, format!("{path}: {error}"));
+        let mut file = self.scene.bag.open(&path).map_err(unreadable)?;
         let mut number = 0_u64;
-        loop {
-            let line = next_line(&mut file, &path)?;
-            let Some(line) = line else { return Ok(()) };
+        while let Some(line) = next_line(&mut file, &path)? {
             number += 1;
-            let checked = Envelope::read(&line).and_then(|envelope| {
-                let record = self.signed_by_site(&envelope, keys)?;
-                Ok((envelope, record))
-            });
-            match checked {
-                Err(refusal) => report.refuse(refusal.at(format!("{path} line {number}"))),
-                Ok((envelope, record)) => {
-                    if let Err(refusal) = self.link(bag, &envelope, &record, report) {
-                        report.refuse(refusal.at(format!("{path} line {number}")));
-                    }
-                }
+            if let Err(refusal) = self.line(&line, shown, report) {
+                report.refuse(refusal.at(format!("{path} line {number}")));
             }
-        }
-    }
-
-    /// The record, if a key of the camera's site signed it within its life.
-    fn signed_by_site(&self, envelope: &Envelope, keys: &SiteKeys) -> Result<Record, Refusal> {
-        let site = self.camera.site();
-        let key = keys.get(site).and_then(|of_site| of_site.get(envelope.key_id()));
-        let key = key.ok_or_else(|| {
-            Refusal::new(
-                Code::KeyUnknown,
-                format!("signed by key {:.40}, which nobody vouches for", envelope.key_id().0),
-            )
-        })?;
-        let record = Record::check(envelope, &key.key)?;
-        // A record is signed when what it tells of is over.
-        if record.link().is_some_and(|link| link.end < key.not_before) {
-            return Err(Refusal::new(
-                Code::KeyExpired,
-                format!("the key is {site}'s only from {}", key.not_before),
-            ));
-        }
-        Ok(record)
-    }
-
-    /// Adds a record to the chain; a broken link is refused and the chain goes on from it, so that
-    /// one break is told once.
-    fn link(
-        &mut self,
-        bag: &Bag,
-        envelope: &Envelope,
-        record: &Record,
-        report: &mut Report,
-    ) -> Result<(), Refusal> {
-        let link = record.link().ok_or_else(|| {
-            Refusal::new(Code::RecordMisplaced, "this record is no part of a camera's chain")
-        })?;
-        if link.seq.0 == u64::MAX {
-            return Err(Refusal::new(Code::RecordMalformed, "no record can follow this one"));
-        }
-        let digest = envelope.digest();
-        match chain::advance(self.camera, self.head.as_ref(), link, digest) {
-            Ok(head) => self.head = Some(head),
-            Err(refusal) if refusal.code() == Code::RecordMisplaced => return Err(refusal),
-            Err(refusal) => {
-                report.refuse(refusal.at(bundle::records(self.camera)));
-                self.head = Some(Head { seq: link.seq, digest, end: link.end });
-            }
-        }
-        let span = Span { from: link.start, to: link.end };
-        let recorded = self.report.recorded.get_or_insert(span);
-        recorded.from = recorded.from.min(span.from);
-        recorded.to = recorded.to.max(span.to);
-        self.report.records += 1;
-        match record {
-            Record::Segment(segment) => self.segment(bag, segment, span, report),
-            Record::Other(Statement::Gap(gap)) => {
-                self.clock(&gap.clock);
-                self.report.gaps.push((span, gap.reason));
-            }
-            Record::Other(_) => {}
         }
         Ok(())
     }
 
-    fn segment(&mut self, bag: &Bag, segment: &Segment, span: Span, report: &mut Report) {
-        self.seqs.insert(segment.seq);
+    fn line(
+        &mut self,
+        line: &[u8],
+        shown: &mut Shown,
+        report: &mut Report,
+    ) -> Result<(), Refusal> {
+        let before = report.refused();
+        match self.link(line, shown, report)? {
+            (Record::Segment(segment), span) => self.segment(&segment, span, before, report),
+            (Record::Other(Statement::Gap(Gap { reason, .. })), span) => {
+                self.report.gaps.push((span, reason));
+            }
+            (Record::Other(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// The link that a line is; everything but its footage is checked.
+    fn link(
+        &mut self,
+        line: &[u8],
+        shown: &mut Shown,
+        report: &mut Report,
+    ) -> Result<(Record, Span), Refusal> {
+        let envelope = Envelope::read(line)?;
+        let site = self.scene.site;
+        let certificate = site.certificates.get(envelope.key_id()).ok_or_else(|| {
+            Refusal::new(
+                Code::KeyUnknown,
+                format!("signed by key {:.40}, which nobody certifies", envelope.key_id().0),
+            )
+        })?;
+        if certificate.cert.usage != KeyUsage::Records {
+            let what = format!("key {} may not sign records", certificate.cert.key_id);
+            return Err(Refusal::new(Code::KeyUntrusted, what));
+        }
+        let record = Record::check(&envelope, &certificate.key)?;
+        let misplaced = |what: &str| Refusal::new(Code::RecordMisplaced, what);
+        let (link, clock) = match (record.link(), clock_of(&record)) {
+            (Some(link), Some(clock)) => (link, clock),
+            _ => return Err(misplaced("this record is no part of a camera's chain")),
+        };
+        if link.seq.0 == u64::MAX {
+            return Err(Refusal::new(Code::RecordMalformed, "no record can follow this one"));
+        }
+        if link.camera != self.camera {
+            return Err(misplaced(&format!("it is about {}", link.camera)));
+        }
+        self.links.insert(link.seq);
+        let linked = Linked { record: &record, link, clock, certificate };
+        self.chain(&linked, &envelope, report);
+        let logged = self.logged(&linked, &envelope, shown, report);
+        self.bounds(&linked, logged.as_ref(), report);
+        let span = Span { from: link.start, to: link.end };
+        self.report.take(span, clock);
+        Ok((record, span))
+    }
+
+    /// A broken link is refused and the chain goes on from it, so that one break is told once.
+    fn chain(&mut self, linked: &Linked<'_>, envelope: &Envelope, report: &mut Report) {
+        let (link, digest) = (linked.link, envelope.digest());
+        self.head = match chain::advance(self.camera, self.head.as_ref(), link, digest) {
+            Ok(head) => Some(head),
+            Err(refusal) => {
+                report.refuse(refusal.at(bundle::records(self.camera)));
+                Some(Head { seq: link.seq, digest, end: link.end })
+            }
+        };
+        if let Err(refusal) = within_life(linked) {
+            report.refuse(refusal.at(format!("{} record {}", self.camera, link.seq)));
+        }
+    }
+
+    fn logged(
+        &mut self,
+        linked: &Linked<'_>,
+        envelope: &Envelope,
+        shown: &mut Shown,
+        report: &mut Report,
+    ) -> Option<Logged> {
+        let Linked { link, certificate, clock, record } = linked;
+        let site = self.scene.site;
+        let entry = entry::record(record.kind()?, envelope.digest());
+        let sought = Sought {
+            entry: &entry,
+            proof: bundle::link_proof(self.camera, link.seq),
+            end: Some((link.end, clock.uncertainty_us)),
+            index: None,
+            other_entry: Code::LogProofInvalid,
+        };
+        let logged = site.logs.find(self.scene.bag, &sought, shown, report);
+        let keys = [Some(&certificate.cert.key_id), Some(&certificate.identity)];
+        let mut refuse = |refusal: Refusal| {
+            report.refuse(refusal.at(format!("{} record {}", self.camera, link.seq)));
+        };
+        if let Err(refusal) = site.not_revoked(&keys, logged.as_ref()) {
+            refuse(refusal);
+        }
+        let logged = logged?;
+        let cert = certificate.logged.as_ref();
+        if cert.is_some_and(|cert| cert.origin == logged.origin && cert.index >= logged.index) {
+            let what = "its key was logged only after it";
+            refuse(Refusal::new(Code::KeyExpired, what));
+        }
+        let last = self.last.replace((logged.origin.clone(), logged.index));
+        if last.is_some_and(|(origin, index)| origin == logged.origin && index >= logged.index) {
+            let what = "it stands in the log before its predecessor";
+            refuse(Refusal::new(Code::LogProofInvalid, what));
+        }
+        Some(logged)
+    }
+
+    /// When the record was made at the earliest and the latest, by others' clocks.
+    fn bounds(&mut self, linked: &Linked<'_>, logged: Option<&Logged>, report: &mut Report) {
+        let link = linked.link;
+        let mut not_before = None;
+        if let Record::Segment(segment) = linked.record
+            && let Some(foreign) = &segment.foreign_checkpoint
+        {
+            let scene = self.scene;
+            let site = self.camera.site();
+            not_before = stamps::not_before(scene.bag, site, scene.site, segment, foreign)
+                .unwrap_or_else(|refusal| {
+                    report.refuse(refusal.at(format!("{} record {}", self.camera, link.seq)));
+                    None
+                });
+        }
+        self.report.bounds.push(Bounds {
+            seq: link.seq,
+            start: link.start,
+            end: link.end,
+            not_before,
+            not_after: logged.and_then(|logged| logged.quorum_at),
+            witnesses: logged.map_or(0, |logged| logged.by.len()),
+        });
+        self.report.log.add(logged, Some(link.end));
+    }
+
+    fn segment(&mut self, segment: &Segment, span: Span, before: u64, report: &mut Report) {
+        self.segments.insert(segment.seq);
         self.signed.push(span);
-        self.clock(&segment.clock);
-        if !master::check(bag, self.camera, segment, &mut self.pictures, report) {
+        let scene = self.scene;
+        if !master::check(scene.bag, scene.read, self.camera, segment, report) {
+            self.sound = false;
+        }
+        if report.refused() > before {
             return;
         }
         self.proved.push(span);
-        let part = &mut self.report;
-        part.segments += 1;
-        part.fragments += u64::from(segment.fragments.count);
-        part.frames += u64::from(segment.fragments.samples);
-        if !part.masks.contains(&segment.mask) {
-            part.masks.push(segment.mask.clone());
-        }
-        let stream = &segment.stream;
-        part.streams.insert(format!("{} {}x{}", stream.codec, stream.width, stream.height));
-        part.byte_exact &= stream.byte_exact;
+        self.report.take_segment(segment);
     }
 
-    fn clock(&mut self, clock: &Clock) {
-        let part = &mut self.report;
-        if !part.clock_sources.contains(&clock.source) {
-            part.clock_sources.push(clock.source);
-        }
-        let now = clock.uncertainty_us;
-        let (min, max) = part.clock_uncertainty_us.unwrap_or((now, now));
-        part.clock_uncertainty_us = Some((min.min(now), max.max(now)));
-    }
-
-    /// Compares the playable copy with the masters, if every master is as signed.
-    fn view(&mut self, bag: &Bag, is_there: bool, report: &mut Report) {
-        let path = bundle::view(self.camera);
-        if self.seqs.is_empty() {
-            if is_there {
-                report.refuse(Refusal::new(
-                    Code::FileUnexpected,
-                    format!("{path} is there, and no footage for it"),
-                ));
+    /// The copies made for players: the playable file and the playlist.
+    fn copies(&self, report: &mut Report) {
+        let view = bundle::view(self.camera);
+        let playlist = bundle::playlist(self.camera);
+        let files = self.scene.files;
+        for (path, is_there) in [(&playlist, files.playlist), (&view, files.view)] {
+            if self.segments.is_empty() && is_there {
+                let what = format!("{path} is there, and no footage for it");
+                report.refuse(Refusal::new(Code::FileUnexpected, what));
             }
+            if !self.segments.is_empty() && !is_there {
+                report.refuse(Refusal::new(Code::FileMissing, path));
+            }
+        }
+        if self.segments.is_empty() || !files.view {
             return;
         }
-        let Some(entry) = bag.payload.get(&path) else {
-            report.refuse(Refusal::new(Code::FileMissing, path));
-            return;
-        };
-        let altered = |what: String| Refusal::new(Code::ViewAltered, format!("{path}: {what}"));
-        let view = match bag.open(&path) {
-            Ok(file) => boxes::mdat_of(file, entry.bytes).map_err(|e| altered(e.to_string())),
-            Err(refusal) => Err(refusal),
-        };
-        match view {
-            Err(refusal) => report.refuse(refusal),
-            Ok(_) if self.proved.len() < self.signed.len() => {} // nothing sound to compare with
-            Ok(pictures) => {
-                if pictures.finish() != std::mem::take(&mut self.pictures).finish() {
-                    report.refuse(altered("it does not hold the masters' pictures".into()));
-                }
-            }
+        let read = self.scene.read;
+        let checked = read.view_reads(self.camera).and_then(|()| {
+            if self.sound { read.compare_view(self.camera, &self.segments) } else { Ok(()) }
+        });
+        if let Err(refusal) = checked {
+            report.refuse(refusal);
         }
     }
 
     fn summary(mut self, report: &mut Report) -> CameraReport {
-        let own = self.report.recorded;
-        let Some(asked) = report.asked.or(own) else { return self.report };
+        let Some(asked) = report.asked.or(self.report.recorded) else { return self.report };
         let gaps: Vec<(Span, GapReason)> = self.report.gaps.clone();
         for hole in coverage::measure(asked, &self.signed, &gaps).unexplained {
             if hole.micros().unsigned_abs() > master::SLACK_US {
@@ -249,13 +325,36 @@ impl<'a> Part<'a> {
     }
 }
 
+fn clock_of(record: &Record) -> Option<&Clock> {
+    match record {
+        Record::Segment(segment) => Some(&segment.clock),
+        Record::Other(Statement::Gap(gap)) => Some(&gap.clock),
+        Record::Other(_) => None,
+    }
+}
+
+/// What a record tells of ended in the life of the key that signed it. A segment closed after a
+/// crash is signed by the next run's key, which is younger than the segment.
+fn within_life(linked: &Linked<'_>) -> Result<(), Refusal> {
+    let cert = &linked.certificate.cert;
+    let recovered = matches!(linked.record, Record::Segment(segment) if segment.recovered);
+    let end = linked.link.end;
+    if (end < cert.not_before && !recovered) || end > cert.not_after {
+        return Err(Refusal::new(
+            Code::KeyExpired,
+            format!("key {} signs from {} to {}", cert.key_id, cert.not_before, cert.not_after),
+        ));
+    }
+    Ok(())
+}
+
 /// The next line without its end; none at the end of the file.
 fn next_line<R: BufRead>(file: &mut R, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
     let mut line = Vec::new();
     file.by_ref()
         .take(ENVELOPE_BYTES_MAX as u64 + 2)
         .read_until(b'\n', &mut line)
-        .map_err(|error| unreadable(path, &error))?;
+        .map_err(|error| Refusal::new(Code::FileMissing, format!("{path}: {error}")))?;
     if line.is_empty() {
         return Ok(None);
     }

@@ -1,28 +1,24 @@
 //! One segment's plain fragments against its signed record: digest by digest to the root, counts,
-//! and times that tile the segment.
+//! and times that tile the segment. Section 9 of CHECKS.md.
 
-use std::io::{Read as _, Seek as _};
-
-use custody::fragment::Disclosed;
+use custody::fragment::{Disclosed, leaf, plain_commit};
 use custody::manifest::Segment;
-use custody::sealed::{BLOCK_BYTES_MAX, FRAGMENTS_MAX};
-use custody::{CameraId, Code, Refusal, bundle, tree};
+use custody::sealed::BLOCK_BYTES_MAX;
+use custody::{CameraId, Code, Digest, Refusal, WallTime, bundle, tree};
 
-use crate::bag::{Bag, unreadable};
-use crate::boxes::{self, Pictures};
+use crate::bag::Bag;
+use crate::lanes::Read;
 use crate::report::Report;
 
 /// 90 kHz ticks do not divide into whole microseconds: neighbours may miss each other by this.
 pub const SLACK_US: u64 = 1_000;
-/// A disclosed fragment is about 320 bytes of JSON.
-const DISCLOSED_BYTES_MAX: u64 = FRAGMENTS_MAX as u64 * 1_000;
 
-/// Checks one segment and feeds its pictures' bytes to `pictures`. True if it is as signed.
+/// Checks one segment. True if it is as signed.
 pub fn check(
     bag: &Bag,
+    read: &Read,
     camera: &CameraId,
     segment: &Segment,
-    pictures: &mut Pictures,
     report: &mut Report,
 ) -> bool {
     let mut sound = true;
@@ -35,54 +31,50 @@ pub fn check(
         bundle::master(camera, segment.seq),
         bundle::disclosed(camera, segment.seq),
     ];
-    let missing: Vec<_> = places.iter().filter(|p| !bag.payload.contains_key(*p)).collect();
+    let missing: Vec<_> = places.iter().filter(|path| !bag.has(path)).collect();
     if !missing.is_empty() {
         for path in missing {
             refuse(Refusal::new(Code::SegmentMissing, format!("{path} is not in the bundle")));
         }
         return false;
     }
-    let [init, master, disclosed] = places;
-    if let Err(refusal) = check_init(bag, &init, segment) {
-        refuse(refusal);
+    let [init, master, list] = places;
+    let bytes = bag.read(&init, BLOCK_BYTES_MAX as u64);
+    if bytes.map(|bytes| Digest::of(&bytes)) != Some(segment.init_sha256) {
+        let what = format!("{init} is not the signed init section");
+        refuse(Refusal::new(Code::InitAltered, what));
     }
-    let disclosed = match read_disclosed(bag, &disclosed) {
-        Ok(disclosed) => disclosed,
-        Err(refusal) => {
-            refuse(refusal);
-            return false;
-        }
+    let Some((cut, digests)) = read.master(camera, segment.seq) else {
+        refuse(Refusal::new(Code::SegmentMissing, format!("{master} was not read")));
+        return false;
     };
-    for refusal in [counts(segment, &disclosed), times(segment, &disclosed)].into_iter().flatten() {
+    let Some(disclosed) = &cut.disclosed else {
+        let what = format!("{list} lists no fragments");
+        refuse(Refusal::new(Code::FragmentAltered, what));
+        return false;
+    };
+    for refusal in [counts(segment, disclosed), times(segment, disclosed)].into_iter().flatten() {
         refuse(refusal);
     }
-    if let Err(refusal) = check_fragments(bag, &master, segment, &disclosed, pictures) {
-        refuse(refusal);
+    if let Some(fault) = &cut.fault {
+        refuse(fault.clone().at(&master));
+    } else if root(disclosed, digests) != Some(segment.fragments.root) {
+        let what = format!("{master} does not lead to the signed root");
+        refuse(Refusal::new(Code::FragmentAltered, what));
     }
     sound
 }
 
-fn check_init(bag: &Bag, path: &str, segment: &Segment) -> Result<(), Refusal> {
-    let bytes = bag.read_tag(path, BLOCK_BYTES_MAX as u64)?;
-    if custody::Digest::of(&bytes) == segment.init_sha256 {
-        Ok(())
-    } else {
-        Err(Refusal::new(Code::InitAltered, format!("{path} is not the signed init section")))
-    }
+/// The root that fragments of these digests lead to; none if they are not as many.
+fn root(disclosed: &[Disclosed], digests: &[Digest]) -> Option<Digest> {
+    let leaves = disclosed.iter().zip(digests).map(|(one, plain)| leaf_of(one, *plain));
+    let leaves: Vec<_> = leaves.collect();
+    (leaves.len() == disclosed.len()).then(|| tree::root(&leaves))
 }
 
-fn read_disclosed(bag: &Bag, path: &str) -> Result<Vec<Disclosed>, Refusal> {
-    let bytes = bag.read_tag(path, DISCLOSED_BYTES_MAX)?;
-    let disclosed: Vec<Disclosed> = serde_json::from_slice(&bytes).map_err(|error| {
-        Refusal::new(Code::FragmentAltered, format!("{path} lists no fragments: {error}"))
-    })?;
-    if disclosed.len() > FRAGMENTS_MAX {
-        return Err(Refusal::new(
-            Code::FragmentAltered,
-            format!("{path} lists too many fragments"),
-        ));
-    }
-    Ok(disclosed)
+/// The leaf of a fragment whose plain bytes have this digest.
+pub(crate) fn leaf_of(one: &Disclosed, plain: Digest) -> Digest {
+    leaf(&one.info, plain_commit(&one.salt.0, plain), one.cipher_sha256)
 }
 
 /// The list has as many fragments, frames and bytes as the record says.
@@ -108,7 +100,7 @@ fn counts(segment: &Segment, disclosed: &[Disclosed]) -> Option<Refusal> {
 /// The fragments lie end to end from the segment's start to its end.
 fn times(segment: &Segment, disclosed: &[Disclosed]) -> Option<Refusal> {
     let wrong = |what: String| Some(Refusal::new(Code::TimeInconsistent, what));
-    let apart = |a: custody::WallTime, b: custody::WallTime| a.0.abs_diff(b.0) > SLACK_US;
+    let apart = |a: WallTime, b: WallTime| a.0.abs_diff(b.0) > SLACK_US;
     let mut due = segment.start;
     for (index, one) in disclosed.iter().enumerate() {
         if apart(one.info.start, due) {
@@ -120,47 +112,4 @@ fn times(segment: &Segment, disclosed: &[Disclosed]) -> Option<Refusal> {
         return wrong(format!("the last fragment ends at {due}, the segment at {}", segment.end));
     }
     None
-}
-
-fn check_fragments(
-    bag: &Bag,
-    path: &str,
-    segment: &Segment,
-    disclosed: &[Disclosed],
-    pictures: &mut Pictures,
-) -> Result<(), Refusal> {
-    let altered = |what: String| Refusal::new(Code::FragmentAltered, what);
-    let mut file = bag.open(path)?;
-    let mut leaves = Vec::with_capacity(disclosed.len());
-    let mut fragment = Vec::new();
-    for (index, one) in disclosed.iter().enumerate() {
-        if one.bytes > BLOCK_BYTES_MAX as u64 || u32::try_from(index) != Ok(one.info.index) {
-            return Err(altered(format!("fragment {index} is too long or out of order")));
-        }
-        fragment.clear();
-        file.by_ref()
-            .take(one.bytes)
-            .read_to_end(&mut fragment)
-            .map_err(|error| unreadable(path, &error))?;
-        if fragment.len() as u64 != one.bytes {
-            return Err(Refusal::new(
-                Code::SegmentTruncated,
-                format!("{path} ends within fragment {index}"),
-            ));
-        }
-        leaves.push(one.leaf(&fragment));
-        let ranges = boxes::payloads_in(&fragment, b"mdat")
-            .ok_or_else(|| altered(format!("fragment {index} is not whole MP4 boxes")))?;
-        for range in ranges {
-            pictures.take(&fragment[range]);
-        }
-    }
-    let at = file.stream_position().map_err(|error| unreadable(path, &error))?;
-    if bag.payload.get(path).is_some_and(|entry| entry.bytes != at) {
-        return Err(altered(format!("{path} goes on behind its last fragment")));
-    }
-    if tree::root(&leaves) != segment.fragments.root {
-        return Err(altered(format!("{path} does not lead to the signed root")));
-    }
-    Ok(())
 }

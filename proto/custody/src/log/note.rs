@@ -291,18 +291,26 @@ impl SignedCheckpoint {
     /// The cosignature of this witness, if it made one that fits.
     #[must_use]
     pub fn cosignature(&self, witness: &VerifierKey) -> Option<Cosignature> {
-        if witness.algorithm != Algorithm::CosignatureV1 {
-            return None;
-        }
-        let text = self.checkpoint.text();
-        self.signatures.iter().filter(|s| witness.made(s)).find_map(|s| {
-            let (time, signature) = s.signature().split_first_chunk::<8>()?;
-            let time = u64::from_be_bytes(*time);
-            let seconds = i64::try_from(time).ok()?;
-            witness.key.verifies(&cosigned(time, &text), signature).then(|| Cosignature {
-                witness: witness.name.clone(),
-                at: WallTime(0).plus_seconds(seconds),
-            })
+        let mut lines = self.signatures.iter().filter(|s| witness.made(s));
+        lines.find_map(|s| self.cosigned_by(witness, s))
+    }
+
+    /// Whether a line claims to be this witness's and does not fit: a note that holds one is forged.
+    #[must_use]
+    pub fn misquotes(&self, witness: &VerifierKey) -> bool {
+        let mut lines = self.signatures.iter().filter(|s| witness.made(s));
+        lines.any(|s| self.cosigned_by(witness, s).is_none())
+    }
+
+    fn cosigned_by(&self, witness: &VerifierKey, line: &Signature) -> Option<Cosignature> {
+        (witness.algorithm == Algorithm::CosignatureV1).then_some(())?;
+        let (time, signature) = line.signature().split_first_chunk::<8>()?;
+        let time = u64::from_be_bytes(*time);
+        let seconds = i64::try_from(time).ok()?;
+        let signed = cosigned(time, &self.checkpoint.text());
+        witness.key.verifies(&signed, signature).then(|| Cosignature {
+            witness: witness.name.clone(),
+            at: WallTime(0).plus_seconds(seconds),
         })
     }
 
@@ -359,6 +367,11 @@ mod tests {
             ("west/witness", WallTime(1_700_000_000_000_000))
         );
         assert!(note.cosignature(&west).is_none());
+        assert!(!note.misquotes(&west) && !cosigned.misquotes(&west));
+        // The same words over another checkpoint.
+        let other = Checkpoint { size: 41, ..checkpoint.clone() };
+        let forged = SignedCheckpoint::read(&[other.sign(&log), line.into_bytes()].concat());
+        assert!(forged.unwrap().misquotes(&west));
         assert!(cosigned.cosignature(&vkey("west/witness", Algorithm::CosignatureV1, 4)).is_none());
         assert_eq!(cosigned.with_lines(&line), cosigned.bytes(), "no line stands twice");
     }
