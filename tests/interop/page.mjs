@@ -96,7 +96,10 @@ async function giveFolder(tab, folder, byDrop) {
 }
 
 /** The page's own report of a bundle. */
-export async function check(tab, folder, pem, { drop = false } = {}) {
+export async function check(tab, folder, pem, { drop = false, policy, statements } = {}) {
+  for (const [selector, file] of [["#policy", policy], ["#statements", statements]]) {
+    await tab.send("DOM.setFileInputFiles", { files: file ? [resolve(file)] : [], nodeId: await node(tab, selector) });
+  }
   await tab.run(`(async () => { const key = document.getElementById("key"); key.value = ${JSON.stringify(pem || "")};
     key.dispatchEvent(new Event("input")); delete document.documentElement.dataset.verdict; globalThis.lastReport = null; })()`);
   await giveFolder(tab, folder, drop);
@@ -118,7 +121,8 @@ async function play(tab) {
   })`);
 }
 
-async function screenshot(tab, file) {
+/** The whole page as a picture, at most 8,000 pixels of it. */
+export async function screenshot(tab, file) {
   const { cssContentSize } = await tab.send("Page.getLayoutMetrics");
   const clip = { x: 0, y: 0, width: cssContentSize.width, height: Math.min(cssContentSize.height, 8000), scale: 1 };
   const { data } = await tab.send("Page.captureScreenshot", { captureBeyondViewport: true, clip });
