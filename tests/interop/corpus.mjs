@@ -4,7 +4,8 @@
 //
 //   node corpus.mjs CORPUS [--chromium] [--only NAME] [--screenshots FOLDER]
 //
-// CORPUS holds `expected.json` and a folder for each bundle.
+// CORPUS is what the program `corpus` writes: `expected.json`, a folder for each bundle, and beside them
+// what a verifier may be given: `authority.pem`, `policy`, `statements.jsonl`.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,7 +26,7 @@ async function main(args) {
   const [corpus] = args;
   const option = (name) => args.includes(name) ? args[args.indexOf(name) + 1] : null;
   const expected = JSON.parse(await readFile(join(corpus, "expected.json"), "utf8"));
-  const pem = await readFile(join(corpus, expected.key), "utf8");
+  const pem = await readFile(join(corpus, "authority.pem"), "utf8");
   const { verify, keyOfPem, CODES } = await core(PAGE);
   let wrong = 0, right = 0;
   const compare = (where, due, found) => {
@@ -37,11 +38,11 @@ async function main(args) {
   const browser = args.includes("--chromium") ? await Browser.start() : null;
   try {
     const tab = browser && await browser.open(pathToFileURL(PAGE).href);
-    for (const one of expected.cases) {
+    for (const one of expected) {
       if (option("--only") && option("--only") !== one.name) continue;
-      const folder = join(corpus, one.folder);
-      const own = async (name) => one[name] ? join(corpus, one[name]) : undefined;
-      const [policy, statements] = [await own("policy"), await own("statements")];
+      const folder = join(corpus, one.name);
+      const policy = one.given === "policy" ? join(corpus, "policy") : undefined;
+      const statements = one.given === "statements" ? join(corpus, "statements.jsonl") : undefined;
       const read = async (path) => path && new Uint8Array(await readFile(path));
       const report = await verify(await folderOf(folder), { raw: keyOfPem(pem) }, { policy: await read(policy), statements: await read(statements) });
       compare(`${one.name} in Node`, one.codes, report.codes);
