@@ -84,6 +84,7 @@ const node = async (tab, selector) => {
 
 /** Gives the page the folder through its file input, or by a real drop. */
 async function giveFolder(tab, folder, byDrop) {
+  await tab.run(`document.getElementById("folder").value = document.getElementById("folder-says").textContent = ""`);
   if (!byDrop) {
     await tab.send("DOM.setFileInputFiles", { files: [resolve(folder)], nodeId: await node(tab, "#folder") });
   } else {
@@ -92,7 +93,10 @@ async function giveFolder(tab, folder, byDrop) {
     const data = { items: [], files: [resolve(folder)], dragOperationsMask: 1 };
     for (const type of ["dragEnter", "dragOver", "drop"]) await tab.send("Input.dispatchDragEvent", { type, x, y, data });
   }
-  await tab.run(`new Promise((done) => { const wait = () => document.getElementById("check").disabled ? setTimeout(wait, 20) : done(); wait(); })`);
+  // Chromium lists the folder in its own time; the page then says what it was given.
+  await tab.run(`new Promise((done) => { const says = document.getElementById("folder-says");
+    const told = () => { if (says.textContent) done(); };
+    new MutationObserver(told).observe(says, { childList: true }); told(); })`);
 }
 
 /** The page's own report of a bundle. */
