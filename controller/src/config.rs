@@ -159,8 +159,10 @@ mod tests {
         // Over TLS it must be known whose certificates are trusted.
         let mistakes = parse(&text(&vkey, "https://witness.pcc.example")).unwrap_err();
         assert!(mistakes.to_string().contains("tls_ca_path"), "{mistakes}");
-        let twice = format!("{}[[witness]]\nname = \"pcc\"\nvkey = \"{vkey}\"\nurl = \"http://x\"\n",
-            text(&vkey, "http://127.0.0.1:2"));
+        let twice = format!(
+            "{}[[witness]]\nname = \"pcc\"\nvkey = \"{vkey}\"\nurl = \"http://x\"\n",
+            text(&vkey, "http://127.0.0.1:2")
+        );
         assert!(parse(&twice).unwrap_err().to_string().contains("twice"));
     }
 

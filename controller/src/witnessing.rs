@@ -190,9 +190,8 @@ impl<F: Field> Witnessing<F> {
     /// One round: whoever is due is asked. Whether anyone was.
     pub async fn round(&self) -> bool {
         let ran = round::run(&self.0).await;
-        let found = std::mem::take(
-            &mut *self.0.found.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let found =
+            std::mem::take(&mut *self.0.found.lock().unwrap_or_else(PoisonError::into_inner));
         for contradiction in found {
             let told = Command::ContradictLog(contradiction);
             if let Err(refusal) = self.0.ledger.send(Actor::Controller, told).await {

@@ -8,6 +8,7 @@ mod deploy;
 mod fleet;
 mod full_disc;
 mod masks;
+mod proof;
 mod refusals;
 mod settings;
 mod tidy;

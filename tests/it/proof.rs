@@ -145,9 +145,8 @@ async fn verifiers_that_nobody_here_wrote_agree() {
 async fn same_by_the_page(estate: &Estate, bundle: &Path, report: &Value) {
     let key = estate.force.authority_key();
     let screenshot = estate.folder.path().join("green.png");
-    let arguments = |bundle: &Path, screenshot: &Path| {
-        [bundle.to_owned(), key.clone(), screenshot.to_owned()]
-    };
+    let arguments =
+        |bundle: &Path, screenshot: &Path| [bundle.to_owned(), key.clone(), screenshot.to_owned()];
     let said = estate.foreign.node("page.mjs", arguments(bundle, &screenshot)).await.unwrap();
     let page: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(page["verdict"], "verified", "{page:#}");
@@ -210,7 +209,8 @@ async fn the_outsider_has_cosigned(estate: &Estate) {
 
 async fn an_encrypted_copy_opens_for_its_recipient(estate: &Estate, bundle: &Path, case: &Value) {
     let identity = estate.folder.path().join("recipient");
-    let keygen = Launch::foreign("age-keygen", "age-keygen").args(["-o".into(), identity.clone().into_os_string()]);
+    let keygen = Launch::foreign("age-keygen", "age-keygen")
+        .args(["-o".into(), identity.clone().into_os_string()]);
     keygen.run(Duration::from_secs(30)).await.unwrap();
     let text = fs::read_to_string(&identity).unwrap();
     let recipient = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
@@ -228,7 +228,7 @@ async fn one_gop_proves_itself(estate: &Estate, bundle: &Path) {
     let verify = |arguments: Vec<std::ffi::OsString>| async {
         Launch::of("verify").unwrap().args(arguments).run(Duration::from_secs(60)).await.unwrap()
     };
-    let from = (harness_now().plus_seconds(-8)).to_string();
+    let from = host::Clock::system().now().plus_seconds(-8).to_string();
     let cut = verify(vec![
         "cut".into(),
         bundle.into(),

@@ -34,13 +34,9 @@ fn roles(act: Act) -> &'static [Role] {
             Role::Supplier,
             Role::System,
         ],
-        Act::SeeLogs => &[
-            Role::Auditor,
-            Role::Technician,
-            Role::AssetOwner,
-            Role::Dpo,
-            Role::Administrator,
-        ],
+        Act::SeeLogs => {
+            &[Role::Auditor, Role::Technician, Role::AssetOwner, Role::Dpo, Role::Administrator]
+        }
         Act::CreateEnrolmentToken
         | Act::RevokeSite
         | Act::RevokeKey

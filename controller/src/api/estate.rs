@@ -118,10 +118,9 @@ impl Estate for EstateService {
             Ok(named) => named,
             Err(refusal) => return Err(self.0.refuse(&actor, Act::RevokeKey, refusal).await),
         };
-        let shown = lines.iter().map(|line| v1::KeyLine {
-            origin: line.origin.clone(),
-            log_size: line.log_size,
-        });
+        let shown = lines
+            .iter()
+            .map(|line| v1::KeyLine { origin: line.origin.clone(), log_size: line.log_size });
         let lines_shown = shown.collect();
         self.0.send(actor, Command::RevokeKey { site, key_id, lines, reason }).await?;
         Ok(Response::new(v1::RevokeKeyResponse { lines: lines_shown }))

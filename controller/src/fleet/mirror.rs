@@ -262,7 +262,8 @@ impl Mirror {
             if !key.starts_with(&prefix) {
                 break;
             }
-            let cert = row::read_cert(&value).ok_or_else(|| MirrorError::Row("a key".to_owned()))?;
+            let cert =
+                row::read_cert(&value).ok_or_else(|| MirrorError::Row("a key".to_owned()))?;
             found.push(cert);
         }
         Ok(found)

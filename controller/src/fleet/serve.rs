@@ -231,7 +231,9 @@ impl FleetRpc for FleetService {
             }
             Err(Refused::Mirror(error)) => {
                 tracing::error!(%site, %error, "the copy of a site's log cannot be written");
-                Err(Status::internal("the controller could not keep the records; it will ask again"))
+                Err(Status::internal(
+                    "the controller could not keep the records; it will ask again",
+                ))
             }
         }
     }

@@ -77,7 +77,10 @@ impl Cert {
         };
         let own_name = cert.name.as_ref().is_none_or(|name| name.starts_with(&format!("{site}.")));
         if cert.site != *site || !fits || !own_name {
-            return Err(format!("the certificate of key {} is not one of site {site}", cert.key_id));
+            return Err(format!(
+                "the certificate of key {} is not one of site {site}",
+                cert.key_id
+            ));
         }
         Ok(Self {
             usage: cert.usage,

@@ -148,10 +148,8 @@ fn check_tree(log: &RocksLog, size: u64, faults: &mut Vec<Fault>) {
 fn check_signed(log: &RocksLog, size: u64, faults: &mut Vec<Fault>) {
     match log.signed() {
         Ok(None) => {}
-        Ok(Some(head)) if head.size > size => faults.push(Fault::Tree(format!(
-            "{} entries were signed and there are {size}",
-            head.size
-        ))),
+        Ok(Some(head)) if head.size > size => faults
+            .push(Fault::Tree(format!("{} entries were signed and there are {size}", head.size))),
         Ok(Some(head)) => {
             let root = tiles::root(head.size, &super::Nodes(log));
             if root.as_ref() != Ok(&head.root) {

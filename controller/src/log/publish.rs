@@ -183,8 +183,10 @@ impl Publisher {
     }
 
     fn entry(&self, index: u64) -> Result<Vec<u8>, tiles::TreeError> {
-        let body = self.log.body(index).map_err(|fatal| tiles::TreeError::new(fatal.to_string()))?;
-        let body = body.ok_or_else(|| tiles::TreeError::new(format!("entry {index} is missing")))?;
+        let body =
+            self.log.body(index).map_err(|fatal| tiles::TreeError::new(fatal.to_string()))?;
+        let body =
+            body.ok_or_else(|| tiles::TreeError::new(format!("entry {index} is missing")))?;
         Ok(body.commitment().to_vec())
     }
 

@@ -15,9 +15,7 @@ use custody::log::tiles::{self, Hashes, TreeError};
 use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use super::key::{entry, format, instance, node, salt, signed, stream_end};
-use super::{
-    AppendError, Body, Entry, EventLog, Fatal, Head, Nodes, SignError, Stored, Stream,
-};
+use super::{AppendError, Body, Entry, EventLog, Fatal, Head, Nodes, SignError, Stored, Stream};
 
 /// The log in a folder.
 pub struct RocksLog {

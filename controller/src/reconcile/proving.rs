@@ -44,7 +44,8 @@ impl Proving {
         last.insert(self.publisher.vkey().name().to_owned(), head.saturating_sub(1));
         for part in ready {
             for found in &part.footage.records {
-                let place = self.mirror().place(part.footage.camera.site(), found.envelope.digest());
+                let place =
+                    self.mirror().place(part.footage.camera.site(), found.envelope.digest());
                 // What is not copied yet cannot be waited for by its place: the copy is seconds away.
                 if let Ok(Some(place)) = place {
                     let most = last.entry(place.origin).or_default();

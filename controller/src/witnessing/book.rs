@@ -246,11 +246,7 @@ impl Book {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn stamp_covering(
-        &self,
-        origin: &str,
-        index: u64,
-    ) -> Result<Option<KeptStamp>, BookError> {
+    pub fn stamp_covering(&self, origin: &str, index: u64) -> Result<Option<KeptStamp>, BookError> {
         let from = sized(6, origin, index.saturating_add(1));
         let item = self.rows.iterator(IteratorMode::From(&from, Direction::Forward)).next();
         let Some((key, value)) = item.transpose()? else { return Ok(None) };
@@ -341,9 +337,10 @@ mod tests {
         book.met("east.force.example/log/000000012", 999, at(0), "quorum none\n", b"x").unwrap();
         assert_eq!(book.quorum(LOG).unwrap().unwrap().size, 180);
         let covering = |index| book.covering(LOG, index).unwrap().map(|kept| kept.size);
-        assert_eq!([0, 1, 60, 61, 120, 121, 179, 180].map(covering), [
-            Some(1), Some(61), Some(61), Some(121), Some(121), Some(180), Some(180), None
-        ]);
+        assert_eq!(
+            [0, 1, 60, 61, 120, 121, 179, 180].map(covering),
+            [Some(1), Some(61), Some(61), Some(121), Some(121), Some(180), Some(180), None]
+        );
         assert_eq!(book.last_kept(LOG).unwrap().unwrap().size, 121);
         assert_eq!(book.by_digest(Digest::of(&note(61))).unwrap(), Some(note(61)));
         assert_eq!(book.by_digest(Digest::of(&note(62))).unwrap(), None);
@@ -357,7 +354,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let book = Book::open(folder.path()).unwrap();
         for (size, policy) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
-            book.met(LOG, size, at(60 * i64::try_from(size).unwrap()), policy, &note(size)).unwrap();
+            book.met(LOG, size, at(60 * i64::try_from(size).unwrap()), policy, &note(size))
+                .unwrap();
         }
         let policy = |index| {
             let kept = book.covering(LOG, index).unwrap().unwrap();

@@ -127,9 +127,7 @@ impl Field for Estate {
         size: u64,
     ) -> Result<Vec<Digest>, tiles::TreeError> {
         match &log.site {
-            Some(_) => {
-                tiles::consistency(size, old, &self.fleet.mirror().nodes(log.vkey.name()))
-            }
+            Some(_) => tiles::consistency(size, old, &self.fleet.mirror().nodes(log.vkey.name())),
             None => tiles::consistency(size, old, &Nodes(self.ledger.log())),
         }
     }

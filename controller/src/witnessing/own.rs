@@ -51,10 +51,9 @@ impl OwnWitness {
                 checkpoint.cosign(self.vkey.name(), &self.key, self.clock.now()).into_bytes()
             }
             Answer::Conflict { size } => format!("{size}\n").into_bytes(),
-            Answer::Malformed
-            | Answer::NotSigned
-            | Answer::UnknownLog
-            | Answer::Inconsistent => Vec::new(),
+            Answer::Malformed | Answer::NotSigned | Answer::UnknownLog | Answer::Inconsistent => {
+                Vec::new()
+            }
         };
         Ok((answer.status(), body))
     }
@@ -70,7 +69,9 @@ mod tests {
     use super::*;
 
     fn leaves(size: usize, fork: bool) -> Vec<Digest> {
-        (0..size).map(|n| tree::leaf(&[u8::from(fork && n == 1), u8::try_from(n).unwrap()])).collect()
+        (0..size)
+            .map(|n| tree::leaf(&[u8::from(fork && n == 1), u8::try_from(n).unwrap()]))
+            .collect()
     }
 
     fn body(old: usize, size: usize, fork: bool) -> Vec<u8> {
@@ -89,7 +90,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = "controller.force.example/witness";
         let log = "east.force.example/log/00000001";
-        let log = VerifierKey::new(log, Algorithm::Ed25519, SecretKey::from_seed(&[1; 32]).public());
+        let log =
+            VerifierKey::new(log, Algorithm::Ed25519, SecretKey::from_seed(&[1; 32]).public());
         let log = log.unwrap();
         let open = || {
             let key = SecretKey::from_seed(&[2; 32]);

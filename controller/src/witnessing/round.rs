@@ -98,7 +98,8 @@ pub(super) async fn run<F: Field>(inner: &Inner<F>) -> Result<bool, BookError> {
         present.retain(|word| !away(word));
     }
     let questions = tasks.iter().enumerate().flat_map(|(number, task)| {
-        let due = task.witnesses.iter().filter(|asked| asked.connected && is_due(inner, task, asked));
+        let due =
+            task.witnesses.iter().filter(|asked| asked.connected && is_due(inner, task, asked));
         due.map(move |asked| async move { (number, ask(inner, task, asked).await) })
     });
     let questions: Vec<_> = questions.collect();
@@ -137,7 +138,9 @@ async fn ask<F: Field>(inner: &Inner<F>, task: &Task, asked: &Asked) -> Option<S
                 match tokio::time::timeout(limits::WITNESS_CALL, asking).await {
                     Err(_) => (Outcome::Failed("it did not answer in time".to_owned()), None),
                     Ok(Err(why)) => (Outcome::Failed(why), None),
-                    Ok(Ok((status, body))) => judge(&log.note, size, &asked.voice.keys, status, &body),
+                    Ok(Ok((status, body))) => {
+                        judge(&log.note, size, &asked.voice.keys, status, &body)
+                    }
                 }
             }
         };

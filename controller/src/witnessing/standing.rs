@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use custody::WallTime;
 
+use super::Witnessing;
 use super::field::Field;
 use super::plan::Trouble;
 use super::round::{self, Who};
-use super::Witnessing;
 
 /// How one log stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

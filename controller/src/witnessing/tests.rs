@@ -374,8 +374,11 @@ async fn outside(folder: &std::path::Path, clock: &Clock, count: usize) -> Outsi
             };
             // It knows the controller's log alone.
             let is_own = body.contains(OWN);
-            let (status, answer) =
-                if is_own { core.answer(&own, body.as_bytes()).unwrap() } else { (404, Vec::new()) };
+            let (status, answer) = if is_own {
+                core.answer(&own, body.as_bytes()).unwrap()
+            } else {
+                (404, Vec::new())
+            };
             let head = format!(
                 "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 answer.len()
@@ -400,8 +403,10 @@ async fn an_outside_witness_is_asked_over_http_and_its_word_is_needed() {
     let standing = scene.witnessing.standing();
     let east = standing.iter().find(|log| log.origin.starts_with("east")).unwrap();
     let outside = east.witnesses.iter().find(|w| w.kind == "outside").unwrap();
-    assert_eq!((outside.name.as_str(), outside.trouble.as_str()),
-        ("commissioner", "it does not know this log"));
+    assert_eq!(
+        (outside.name.as_str(), outside.trouble.as_str()),
+        ("commissioner", "it does not know this log")
+    );
 }
 
 #[tokio::test]

@@ -190,7 +190,8 @@ impl Cameras {
 
 /// Sets the program's wall clock, and leaves the monotonic one that paces the pictures.
 fn with_wrong_clock(command: &mut Command, ahead_s: i64) -> Result<()> {
-    let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    let library =
+        format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     ensure!(PathBuf::from(&library).exists(), "{library} is missing: install Debian's faketime");
     command
         .env("LD_PRELOAD", library)

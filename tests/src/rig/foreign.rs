@@ -158,7 +158,8 @@ impl OutsideWitness {
         let up = eventually("the outside witness answers", Duration::from_secs(60), || async {
             tokio::net::TcpStream::connect(&listen).await.ok()
         });
-        up.await.map(drop)
+        up.await.map(drop)?;
+        Ok(())
     }
 
     /// What it has seen of each log, as JSON.
@@ -191,9 +192,10 @@ impl StampAuthority {
         let running = Launch::foreign("tsa", "/usr/bin/python3")
             .args(["-u".into(), script.into_os_string(), folder.as_os_str().to_owned()])
             .start(folder)?;
-        let port = eventually("the time-stamping authority answers", Duration::from_secs(60), || async {
-            running.log().lines().next().and_then(|line| line.trim().parse::<u16>().ok())
-        });
+        let port =
+            eventually("the time-stamping authority answers", Duration::from_secs(60), || async {
+                running.log().lines().next().and_then(|line| line.trim().parse::<u16>().ok())
+            });
         let url = format!("http://127.0.0.1:{}/", port.await?);
         Ok(Self { url, ca: folder.join("ca.pem"), _running: running })
     }

@@ -104,12 +104,7 @@ impl Mirror {
     }
 
     /// Notes a log that was not known.
-    fn begin(
-        &self,
-        site: &SiteId,
-        origin: &str,
-        logs: &mut Vec<Log>,
-    ) -> Result<usize, Refused> {
+    fn begin(&self, site: &SiteId, origin: &str, logs: &mut Vec<Log>) -> Result<usize, Refused> {
         let number = logs.len();
         if number >= limits::LOGS_A_SITE {
             return malformed(format!(
@@ -159,13 +154,7 @@ impl Mirror {
     }
 
     /// A record that is here already must be the same.
-    fn is_same(
-        &self,
-        log: &Log,
-        site: &SiteId,
-        index: u64,
-        bytes: &[u8],
-    ) -> Result<(), Refused> {
+    fn is_same(&self, log: &Log, site: &SiteId, index: u64, bytes: &[u8]) -> Result<(), Refused> {
         let have = self.rows.get(row::body(&log.origin, index))?.unwrap_or_default();
         if have == bytes {
             return Ok(());
@@ -347,7 +336,8 @@ impl<'a> Fresh<'a> {
         let cert = cert.filter(believed).ok_or_else(|| {
             at(format!("key {key:.40} is not certified for records before it, or is revoked"))
         })?;
-        let record = Record::check(envelope, &cert.key).map_err(|refusal| at(refusal.to_string()))?;
+        let record =
+            Record::check(envelope, &cert.key).map_err(|refusal| at(refusal.to_string()))?;
         if matches!(record, Record::Other(Statement::KeyCert(_))) {
             return Err(at("a certificate is signed by an identity key".to_owned()));
         }

@@ -136,7 +136,14 @@ pub(crate) mod site {
         ) -> Result<Taken, Refused> {
             let identity = self.identity();
             let site = &self.id;
-            mirror.take(&Submission { site, identity: &identity, first, records, checkpoint, arrival })
+            mirror.take(&Submission {
+                site,
+                identity: &identity,
+                first,
+                records,
+                checkpoint,
+                arrival,
+            })
         }
     }
 }
@@ -300,9 +307,8 @@ fn a_rollback_and_a_changed_record_are_refused_and_proved() {
 
     let changed = site::heartbeat("east", 777).sign(&SecretKey::from_seed(&[11; 32]));
     let newest = honest.checkpoint(12);
-    let refused = honest
-        .submit(&scene.mirror, 11, &[changed.bytes().to_vec()], &newest, 3)
-        .unwrap_err();
+    let refused =
+        honest.submit(&scene.mirror, 11, &[changed.bytes().to_vec()], &newest, 3).unwrap_err();
     assert_eq!(kind(refused), ContradictionKind::RecordChanged);
     assert_eq!(scene.proofs(), 2);
     let about = Contradiction {
@@ -336,10 +342,7 @@ fn a_checkpoint_by_nobody_is_refused_and_is_no_proof() {
     let root = tree::root(&east.leaves());
     let forged = Checkpoint { origin: east.origin(), size: 6, root };
     let forged = forged.sign(&SecretKey::from_seed(&[99; 32]));
-    assert!(matches!(
-        east.submit(&scene.mirror, 6, &[], &forged, 2),
-        Err(Refused::Malformed(_))
-    ));
+    assert!(matches!(east.submit(&scene.mirror, 6, &[], &forged, 2), Err(Refused::Malformed(_))));
     for origin in ["west.force.example/log/00000001", "east.force.example/log/1", "east/log/x"] {
         let note = Checkpoint { origin: origin.to_owned(), size: 6, root };
         let note = note.sign(&SecretKey::from_seed(&[21; 32]));
