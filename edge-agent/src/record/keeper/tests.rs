@@ -66,10 +66,7 @@ fn record_across(change: WallTime) -> Vec<(WallTime, WallTime, Option<i64>)> {
         site.clock.advance_ms(FRAME_MS);
     }
     let closing = cutter.handle_cut(CloseReason::Finished);
-    assert!(matches!(
-        keeper.keep(closing, GapReason::CameraUnreachable, ""),
-        Outcome::Kept { .. }
-    ));
+    assert!(matches!(keeper.keep(closing, GapReason::CameraUnreachable, ""), Outcome::Kept { .. }));
     sound(&store);
     assert!(chain(&store, &camera).iter().all(|kind| *kind == "segment"));
     let segments = records(&store).into_iter().filter_map(|record| match record {
