@@ -233,9 +233,9 @@ impl Core {
     }
 
     /// Tells that a person must see to something; says so in the log once.
-    pub(super) fn raise(&self, alarm: Alarm, what: String) {
-        let said = lock(&self.alarms).insert(alarm, what.clone());
-        if said.as_ref() != Some(&what) {
+    pub(super) fn raise(&self, alarm: Alarm, what: &str) {
+        let said = lock(&self.alarms).insert(alarm, what.to_owned());
+        if said.as_deref() != Some(what) {
             tracing::error!(code = alarm.code(), what, "alarm");
         }
     }

@@ -95,7 +95,7 @@ fn contradict(core: &Core, publisher: &mut Publisher, known: (u64, Digest), size
     let (known_size, root) = known;
     core.raise(
         Alarm::LogContradicted,
-        format!(
+        &format!(
             "a checkpoint of {known_size} entries with root {root} was published, and the log of \
              {size} does not continue it: the index is an older copy or was changed. Nothing is \
              published any more. Keep a copy of the state folder, then move `index` away: it is \

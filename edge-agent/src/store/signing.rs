@@ -44,13 +44,6 @@ pub(super) struct Signed {
     pub(super) envelope: Envelope,
 }
 
-impl Signed {
-    /// An envelope and the record that was read from it; none for the authority's statements.
-    pub(super) fn of(record: &Record, envelope: Envelope) -> Option<Self> {
-        Some(Self { kind: record.kind()?, envelope })
-    }
-}
-
 /// What is looked at before each signature.
 #[derive(Default)]
 pub(super) struct Signing {
@@ -82,10 +75,9 @@ impl Core {
         self.identity.wipe_spent_key(tick_ms);
         let mut signing = lock(&self.signing);
         let expected = signing.watch.look(wall, tick_ms);
-        if !self.identity.covers(wall) && tick_ms >= signing.not_before_ms {
-            if !self.change_key(wall, tick_ms)? {
-                signing.not_before_ms = tick_ms.saturating_add(RETRY_MS);
-            }
+        let due = !self.identity.covers(wall) && tick_ms >= signing.not_before_ms;
+        if due && !self.change_key(wall, tick_ms)? {
+            signing.not_before_ms = tick_ms.saturating_add(RETRY_MS);
         }
         if let Some(expected) = expected {
             tracing::warn!(%expected, %wall, "the wall clock was stepped");
@@ -109,7 +101,10 @@ impl Core {
         match begin_key(self, wall, tick_ms) {
             Err(StoreError::Key(error @ KeyError::Identity { .. })) => {
                 let what = host::telemetry::chain(&error);
-                self.raise(Alarm::RecordsKey, format!("the records key cannot be changed: {what}"));
+                self.raise(
+                    Alarm::RecordsKey,
+                    &format!("the records key cannot be changed: {what}"),
+                );
                 Ok(false)
             }
             Err(error) => Err(error),
