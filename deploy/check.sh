@@ -6,7 +6,7 @@
 #   EDGE_AGENT_BIN=target/debug/edge-agent CONTROLLER_BIN=target/debug/controller deploy/check.sh
 #
 # With a program's path it is installed by its role and asked what it thinks of its settings
-# (`watchhouse` and `verify` are expected beside the controller); without, that is skipped and said.
+# (`c2pa-sign`, `watchhouse` and `verify` are expected beside it); without, that is skipped and said.
 # Needs Debian and PyPI; installs Ansible into ~/.cache/watchhouse/ansible-venv once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -4,14 +4,22 @@
 //! | file | does |
 //! |---|---|
 //! | `bundle/bag.rs` | writes files, hashes them, names them in the manifests |
+//! | `bundle/proof.rs` | lays out what others prove: logs, witnesses, time stamps |
 //! | `bundle/master.rs` | opens one sealed segment into its plain fragments |
+//! | `bundle/playlist.rs` | the play list over the masters |
 //! | `bundle/movie.rs` | the time line and tables of the playable copy |
+//! | `bundle/window.rs` | which part of it is shown |
+//! | `bundle/caption.rs`, `local.rs` | the date and time under its pictures |
 //! | `bundle/view.rs` | writes the playable copy |
-//! | `bundle/texts.rs` | `bag-info.txt` and `READ-ME-FIRST.txt` |
+//! | `bundle/claim.rs`, `signer.rs` | what its C2PA manifest claims, and who puts it in |
+//! | `bundle/facts.rs` | what the signed records say, gathered |
+//! | `bundle/report.rs`, `statement.rs` | coverage, accuracy of time, the draft statement |
+//! | `bundle/history.rs`, `page.rs`, `graph.rs` | the custody record, for people and for systems |
+//! | `bundle/texts.rs` | the texts beside the payload |
 //!
 //! The clip is whole segments: each that touches the asked interval, uncut, so that every fragment
-//! still leads to its signed root. Memory holds one segment and the frames' lengths (8 bytes a
-//! frame; a day at 25 frames a second is 17 MB).
+//! still leads to its signed root. Memory holds one segment, the frames' lengths (8 bytes a frame;
+//! a day at 25 frames a second is 17 MB) and a camera's captions (a day is 10 MB).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,32 +30,56 @@ use custody::coverage::Span;
 use custody::dsse::Envelope;
 use custody::manifest::Segment;
 use custody::record::{BundleSeal, Record, Statement};
-use custody::{CameraId, CaseId, Refusal, SecretKey, Seq, SiteId, WallTime, bundle};
+use custody::{CameraId, CaseId, Digest, Refusal, SecretKey, Seq, WallTime, bundle};
 use host::durable;
 
 use bag::Bag;
+use claim::Claim;
+use facts::Facts;
+pub use history::AuditEntry;
 use movie::Movie;
+use proof::Proofs;
+pub use signer::Signer;
+use view::Copy;
+use window::Window;
 
 mod bag;
+mod caption;
+mod claim;
+mod facts;
+mod graph;
+mod history;
+mod local;
 mod master;
 mod movie;
+mod page;
+mod playlist;
+pub mod proof;
+mod report;
+mod signer;
+mod statement;
 mod texts;
 mod view;
+mod window;
 
 /// What goes into a bundle.
 pub struct Order<'a> {
     /// For which case.
     pub case: &'a CaseId,
+    /// The exhibit's own reference, under which a court knows it.
+    pub exhibit: &'a str,
     /// Each camera's part; at least one, each camera once.
     pub cameras: Vec<CameraPart>,
     /// What was asked.
     pub span: Span,
     /// The request and its approvals.
     pub request_json: Vec<u8>,
-    /// The audit extract of the case, one event a line.
-    pub audit_jsonl: Vec<u8>,
-    /// The authority's statements about the sites' keys; a site may have several.
-    pub key_grants: Vec<(SiteId, Envelope)>,
+    /// The audit extract of the case, in the log's order.
+    pub audit: Vec<AuditEntry>,
+    /// What logs and witnesses prove, and the authority's statements about the sites' keys.
+    pub proofs: Proofs,
+    /// Puts a C2PA manifest into the playable copies; none: they go without.
+    pub signer: Option<Signer>,
     /// Signs the bundle.
     pub authority: &'a SecretKey,
     /// The time of making.
@@ -153,21 +185,19 @@ pub fn build(order: &Order<'_>, folder: &Path) -> Result<Built, BundleError> {
 fn write(order: &Order<'_>, folder: &Path) -> Result<Built, BundleError> {
     let mut bag = Bag::create(folder)?;
     bag.payload(bundle::REQUEST, &order.request_json)?;
-    bag.payload(bundle::AUDIT, &order.audit_jsonl)?;
+    let lines = order.audit.iter().flat_map(|line| [&line.body[..], b"\n"].concat());
+    bag.payload(bundle::AUDIT, &lines.collect::<Vec<u8>>())?;
     bag.payload(bundle::AUTHORITY, order.authority.public().to_pem().as_bytes())?;
-    let sites: BTreeSet<_> = order.cameras.iter().map(|part| part.camera.site()).collect();
-    for site in sites {
-        let grants = order.key_grants.iter().filter(|(of, _)| of == site);
-        let lines: Vec<_> = grants.map(|(_, envelope)| envelope.bytes()).collect();
-        bag.payload(&bundle::key_grants(site), &lines.join(&b"\n"[..]))?;
-    }
+    proof::write(&order.proofs, &order.audit, &mut bag)?;
+    let mut unsigned_views = Vec::new();
     for part in &order.cameras {
-        write_camera(part, &mut bag)?;
+        unsigned_views.extend(write_camera(order, part, &mut bag)?);
     }
+    write_reports(order, &unsigned_views, &mut bag)?;
     let seal = |manifest| {
         let seal = BundleSeal {
             case: order.case.clone(),
-            exhibit: format!("{}/1", order.case),
+            exhibit: order.exhibit.to_owned(),
             cameras: order.cameras.iter().map(|part| part.camera.clone()).collect(),
             from: order.span.from,
             to: order.span.to,
@@ -180,7 +210,13 @@ fn write(order: &Order<'_>, folder: &Path) -> Result<Built, BundleError> {
     Ok(Built { bytes })
 }
 
-fn write_camera(part: &CameraPart, bag: &mut Bag) -> Result<(), BundleError> {
+/// Writes a camera's masters, proofs and playable copy; tells why the copy carries no C2PA manifest,
+/// if it carries none.
+fn write_camera(
+    order: &Order<'_>,
+    part: &CameraPart,
+    bag: &mut Bag,
+) -> Result<Option<String>, BundleError> {
     let lines = part.records.iter().flat_map(|(envelope, _)| [envelope.bytes(), b"\n"].concat());
     bag.payload(&bundle::records(&part.camera), &lines.collect::<Vec<u8>>())?;
     let mut movie = Movie::default();
@@ -193,9 +229,80 @@ fn write_camera(part: &CameraPart, bag: &mut Bag) -> Result<(), BundleError> {
         master::write(segment, sealed, &mut movie, bag)?;
     }
     if movie.is_empty() {
-        return Ok(()); // gaps alone: there is nothing to play
+        return Ok(None); // gaps alone: there is nothing to play
     }
-    view::write(&part.camera, &movie, bag)
+    let facts = Facts::new(part);
+    let playlist = playlist::text(&part.camera, &facts.segments);
+    bag.payload(&bundle::playlist(&part.camera), playlist.as_bytes())?;
+    write_view(order, &facts, &movie, bag)
+}
+
+fn write_view(
+    order: &Order<'_>,
+    facts: &Facts<'_>,
+    movie: &Movie,
+    bag: &mut Bag,
+) -> Result<Option<String>, BundleError> {
+    let camera = facts.camera;
+    let path = bundle::view(camera);
+    let window = Window::new(movie, order.span);
+    let captions = caption::captions(&window, &facts.footage());
+    let mut draft = bag.draft(&path)?;
+    let pictures = view::write(camera, &Copy { movie, window, captions }, bag, &mut draft)?;
+    let unsigned = draft.end()?;
+    let records = bundle::records(camera);
+    let claim = Claim {
+        exhibit: order.exhibit,
+        case: order.case.as_str(),
+        camera,
+        asked: (order.span.from, order.span.to),
+        records: (&records, bag.digest(&records).unwrap_or(Digest::NONE)),
+        pictures,
+        at: order.now,
+    };
+    let failed = sign(order.signer.as_ref(), &claim, &unsigned)?;
+    bag.adopt(path.clone())?;
+    Ok(failed.map(|why| format!("{path} carries no C2PA manifest: {why}.")))
+}
+
+/// Puts the manifest in; gives the reason when there is none in the end.
+fn sign(
+    signer: Option<&Signer>,
+    claim: &Claim<'_>,
+    unsigned: &Path,
+) -> Result<Option<String>, BundleError> {
+    let Some(signer) = signer else {
+        return Ok(Some("this controller has no program that signs copies".to_owned()));
+    };
+    let signed = unsigned.with_extension("signed");
+    match signer.sign(&claim.definition(), unsigned, &signed) {
+        Ok(()) => {
+            durable::rename(&signed, unsigned).map_err(io_error("rename to", unsigned))?;
+            Ok(None)
+        }
+        Err(why) => {
+            tracing::error!(camera = %claim.camera, why, "a playable copy goes without C2PA");
+            remove_file(&signed)?;
+            Ok(Some("the program that signs copies failed".to_owned()))
+        }
+    }
+}
+
+fn write_reports(
+    order: &Order<'_>,
+    unsigned_views: &[String],
+    bag: &mut Bag,
+) -> Result<(), BundleError> {
+    let facts: Vec<_> = order.cameras.iter().map(Facts::new).collect();
+    let acts = history::acts(&order.audit);
+    bag.payload(bundle::COVERAGE, &report::coverage(order, &facts))?;
+    bag.payload(bundle::TIME_ACCURACY, &report::time_accuracy(order, &facts))?;
+    let draft = statement::draft(order, &facts, unsigned_views);
+    bag.payload(bundle::STATEMENT, draft.as_bytes())?;
+    let page = page::html(order, &facts, &acts, unsigned_views);
+    bag.payload(bundle::AUDIT_HTML, page.as_bytes())?;
+    let graph = graph::text(order, &acts, &bag.filed());
+    bag.payload(bundle::AUDIT_CASE, &graph)
 }
 
 /// What is wrong with an order is said before anything is written.
@@ -208,7 +315,8 @@ fn check(order: &Order<'_>) -> Result<(), BundleError> {
         return Err(wrong("it needs at least one camera, and each once"));
     }
     for part in &order.cameras {
-        if !order.key_grants.iter().any(|(site, _)| site == part.camera.site()) {
+        let site = order.proofs.sites.iter().find(|proof| proof.site == *part.camera.site());
+        if site.is_none_or(|proof| proof.grants.is_empty()) {
             return Err(wrong(format!("no key grant of {} is given", part.camera.site())));
         }
         let of_another = part
@@ -232,6 +340,15 @@ fn io_error<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Bun
 
 fn not_as_signed(segment: &Segment) -> impl Fn(Refusal) -> BundleError + '_ {
     |refusal| BundleError::Segment { camera: segment.camera.clone(), seq: segment.seq, refusal }
+}
+
+fn remove_file(path: &Path) -> Result<(), BundleError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_folder(folder: &Path) -> Result<(), BundleError> {

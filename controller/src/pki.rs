@@ -1,11 +1,17 @@
-//! The controller's own certificate authority (P-256, by rcgen): it issues the server's certificate
-//! and the sites', and nothing else. Files under `pki/`, keys readable by the owner alone.
+//! The controller's own certificate authority (P-256, by rcgen): it issues the server's certificate,
+//! the sites' and the one that signs playable copies, and nothing else. Files under `pki/`, keys readable by the owner alone.
 //!
 //! | certificate | lives | names |
 //! |---|---|---|
 //! | authority | 10 years | `Watchhouse authority` |
 //! | server | 397 days, renewed at start when a third is left | the configured names |
 //! | site | [`SITE_DAYS`] days, renewed by the agent at two thirds | common name = site |
+//! | copies | 5 years, renewed at start when a third is left; not beyond the authority | `Watchhouse evidence export` |
+//!
+//! The certificate for copies keeps the rules of C2PA: not self-signed, digital signatures only, a
+//! purpose that C2PA knows. It names two, signing claims and protecting e-mail, because readers that
+//! are given nothing but our authority as anchor accept the second alone. It lives long, because a
+//! C2PA signature without a time stamp holds only while its certificate does.
 
 use std::fs;
 use std::io;
@@ -19,11 +25,15 @@ use rcgen::{
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
+use time::OffsetDateTime;
 
 /// A site's certificate lives this long.
 pub const SITE_DAYS: i64 = 60;
 const SERVER_DAYS: i64 = 397;
 const AUTHORITY_DAYS: i64 = 3650;
+const COPIES_DAYS: i64 = 5 * 365;
+/// The purpose "signs C2PA claims" (C2PA 2.2, section 14.5.1).
+const C2PA_CLAIM_SIGNING: [u64; 9] = [1, 3, 6, 1, 4, 1, 62_558, 2, 1];
 const DAY_S: i64 = 86_400;
 
 /// Why a certificate could not be made or read.
@@ -64,10 +74,20 @@ pub struct Issued {
     pub ends: WallTime,
 }
 
+/// Where the certificate that signs playable copies and its key lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiesFiles {
+    /// X.509, PEM, without the authority's.
+    pub certificate: PathBuf,
+    /// P-256, PKCS#8 PEM, for the owner alone.
+    pub key: PathBuf,
+}
+
 /// The authority, its certificate and its server's identity.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    ends: OffsetDateTime,
     server: (CertificateDer<'static>, PrivateKeyDer<'static>),
 }
 
@@ -132,8 +152,12 @@ impl Authority {
     pub fn open(folder: &Path, names: &[String], now: WallTime) -> Result<Self, PkiError> {
         let files = Folder(folder.to_owned());
         let certificate = files.certificate("ca.pem")?;
+        let no_authority = || PkiError::Content { path: files.path("ca.pem") };
         let issuer = Issuer::from_ca_cert_der(&certificate, files.key("ca.key")?)
-            .map_err(|_| PkiError::Content { path: files.path("ca.pem") })?;
+            .map_err(|_| no_authority())?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(&certificate).map_err(|_| no_authority())?;
+        let ends = parsed.validity().not_after.to_datetime();
         if !server_is_good(&files, names, now) {
             make_server(&files, &issuer, names, now)?;
         }
@@ -141,7 +165,33 @@ impl Authority {
         let key = PrivateKeyDer::try_from(server_key.serialize_der())
             .map_err(|_| PkiError::Content { path: files.path("server.key") })?;
         let server = (files.certificate("server.pem")?, key);
-        Ok(Self { issuer, certificate, server })
+        Ok(Self { issuer, certificate, ends, server })
+    }
+
+    /// The certificate that signs playable copies, made where it is missing or has less than a third
+    /// of its life left.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn for_copies(&self, folder: &Path, now: WallTime) -> Result<CopiesFiles, PkiError> {
+        let files = Folder(folder.to_owned());
+        if !lives(&files, "copies", COPIES_DAYS, now) {
+            let key = KeyPair::generate().map_err(PkiError::Making)?;
+            let mut copies = params("Watchhouse evidence export", now, COPIES_DAYS);
+            copies.distinguished_name.push(DnType::OrganizationName, "Watchhouse");
+            copies.not_after = copies.not_after.min(self.ends);
+            copies.use_authority_key_identifier_extension = true;
+            copies.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            copies.extended_key_usages = vec![
+                ExtendedKeyUsagePurpose::EmailProtection,
+                ExtendedKeyUsagePurpose::Other(C2PA_CLAIM_SIGNING.to_vec()),
+            ];
+            copies.is_ca = IsCa::ExplicitNoCa;
+            let certificate = copies.signed_by(&key, &self.issuer).map_err(PkiError::Making)?;
+            files.write("copies.key", &key.serialize_pem(), Reader::Owner)?;
+            files.write("copies.pem", &certificate.pem(), Reader::Anyone)?;
+        }
+        Ok(CopiesFiles { certificate: files.path("copies.pem"), key: files.path("copies.key") })
     }
 
     /// The authority's certificate.
@@ -207,12 +257,15 @@ fn random_serial() -> [u8; 16] {
 
 fn server_is_good(files: &Folder, names: &[String], now: WallTime) -> bool {
     let names_as_made = files.read("server.names").unwrap_or_default();
-    let Ok(der) = files.certificate("server.pem") else { return false };
+    names_as_made == names.join("\n") && lives(files, "server", SERVER_DAYS, now)
+}
+
+/// Whether `name`.pem has more than a third of its `days` left, and its key is there.
+fn lives(files: &Folder, name: &str, days: i64, now: WallTime) -> bool {
+    let Ok(der) = files.certificate(&format!("{name}.pem")) else { return false };
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&der) else { return false };
     let ends_s = certificate.validity().not_after.timestamp();
-    names_as_made == names.join("\n")
-        && ends_s - now.0 / 1_000_000 > SERVER_DAYS * DAY_S / 3
-        && files.key("server.key").is_ok()
+    ends_s - now.0 / 1_000_000 > days * DAY_S / 3 && files.key(&format!("{name}.key")).is_ok()
 }
 
 fn make_server(
@@ -259,5 +312,40 @@ mod tests {
             authority.issue(b"nonsense", &"east".parse().unwrap(), now),
             Err(PkiError::Request)
         ));
+    }
+
+    #[test]
+    fn copies_are_signed_by_a_certificate_of_their_own_that_is_renewed_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let now: WallTime = "2026-11-21T12:00:00Z".parse().unwrap();
+        create(folder.path(), now).unwrap();
+        let authority = Authority::open(folder.path(), &["x.example".to_owned()], now).unwrap();
+        let files = authority.for_copies(folder.path(), now).unwrap();
+        let pem = fs::read_to_string(&files.certificate).unwrap();
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+        let (_, ca) = x509_parser::parse_x509_certificate(authority.certificate()).unwrap();
+        let key_identifiers = parsed.extensions().iter().map(|e| e.oid.to_id_string());
+        assert!(
+            key_identifiers.into_iter().any(|oid| oid == "2.5.29.35"),
+            "names its issuer's key"
+        );
+        assert_ne!(parsed.subject(), parsed.issuer());
+        assert!(parsed.key_usage().unwrap().unwrap().value.digital_signature());
+        let purposes = parsed.extended_key_usage().unwrap().unwrap().value;
+        let other: Vec<_> = purposes.other.iter().map(ToString::to_string).collect();
+        assert_eq!(other, ["1.3.6.1.4.1.62558.2.1"]);
+        assert!(purposes.email_protection);
+        assert!(!purposes.any && !purposes.server_auth && !purposes.client_auth);
+
+        let days = |days: i64| now.plus_seconds(days * DAY_S);
+        authority.for_copies(folder.path(), days(1_200)).unwrap();
+        assert_eq!(fs::read_to_string(&files.certificate).unwrap(), pem, "two thirds have passed");
+        authority.for_copies(folder.path(), days(3_000)).unwrap();
+        let renewed = fs::read_to_string(&files.certificate).unwrap();
+        assert_ne!(renewed, pem);
+        let der = CertificateDer::from_pem_slice(renewed.as_bytes()).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+        assert_eq!(parsed.validity().not_after, ca.validity().not_after);
     }
 }

@@ -6,10 +6,12 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 mod ingest;
+mod log;
+mod overhead;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest", "verify"];
+pub const NAMES: &[&str] = &["ingest", "log", "overhead", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -43,6 +45,11 @@ pub struct Figure {
 pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "ingest" => ingest::run(folder).await,
+        "overhead" => overhead::run(folder).await,
+        "log" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || log::run(&folder)).await?
+        }
         "verify" => verify::run(folder).await,
         other => bail!("no benchmark {other}"),
     }

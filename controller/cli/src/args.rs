@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Shows what is wrong with sites and cameras, problems first; ends with 6 if anything is.
     Health,
+    /// Lists the transparency logs and who has witnessed them.
+    Logs,
     /// Accounts of people and systems.
     #[command(subcommand)]
     People(PeopleCommand),
@@ -106,6 +108,18 @@ pub enum SiteCommand {
         /// How long the token lives, in hours; at most 168.
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
         hours: u32,
+    },
+    /// Ends the belief in one of a site's keys: what it signed counts only where witnesses had
+    /// cosigned it by now.
+    RevokeKey {
+        /// The site.
+        site: SiteId,
+        /// The key, 16 hexadecimal digits, as its records name it.
+        #[arg(long)]
+        key: String,
+        /// Why; kept in the audit trail.
+        #[arg(long)]
+        reason: String,
     },
     /// Ends a site's certificates at once.
     Revoke {
@@ -173,13 +187,16 @@ pub enum EvidenceCommand {
         /// The case.
         case: CaseId,
     },
-    /// Fetches a case's bundle into a new folder.
+    /// Fetches a case's bundle into a new folder or file.
     Fetch {
         /// The case.
         case: CaseId,
-        /// The new folder; must not be there yet.
-        #[arg(long, value_name = "FOLDER")]
+        /// The new folder, or the new file NAME.zip or NAME.zip.age; must not be there yet.
+        #[arg(long, value_name = "PATH")]
         to: PathBuf,
+        /// Who may open NAME.zip.age: an age recipient, age1…; may be given several times.
+        #[arg(long = "recipient", value_name = "AGE1")]
+        recipients: Vec<String>,
         /// The authority's public key, PEM: checks the bundle once it is here.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,

@@ -11,6 +11,7 @@
 //! | [`connect`] | the controller's address, CA and token |
 //! | [`show`] | answers as tables and as JSON with stable names |
 //! | [`receive`] | the pieces of a fetched bundle, checked before they are written |
+//! | [`parcel`] | a fetched bundle as one file, encrypted to its recipients |
 //! | [`run`] | one file for each family of commands |
 
 use std::io::Write as _;
@@ -21,6 +22,7 @@ use clap::Parser as _;
 pub mod args;
 pub mod connect;
 pub mod failure;
+pub mod parcel;
 pub mod receive;
 pub mod run;
 pub mod show;

@@ -197,7 +197,7 @@ impl Arrival {
     }
 }
 
-fn foreign(bad: &BadPiece) -> Failure {
+pub(crate) fn foreign(bad: &BadPiece) -> Failure {
     Failure::away(bad.to_string(), "fetch again; what has come so far is removed by the next try")
 }
 

@@ -43,15 +43,14 @@ pub(super) struct Movie {
     pub(super) offsets: Vec<(u32, i64)>,
     /// Frames where decoding can start, from 1.
     pub(super) keys: Vec<u32>,
-    /// The wall time of the first frame.
-    pub(super) start: Option<WallTime>,
     /// Where the last frame ends.
     pub(super) end_ticks: u64,
+    /// Where on the line a wall time stands, in order of the line. Between two of them both run
+    /// alike; a new one stands where the recorder's clock was set back, or a gap was too long.
+    pub(super) anchors: Vec<(u64, WallTime)>,
     pub(super) width: u16,
     pub(super) height: u16,
     now: Option<Init>,
-    /// A wall time and its place on the line.
-    anchor: Option<(WallTime, u64)>,
 }
 
 /// What the current segment's init section says.
@@ -73,6 +72,33 @@ struct Sample {
 impl Movie {
     pub(super) fn is_empty(&self) -> bool {
         self.sizes.is_empty()
+    }
+
+    /// Bytes of all pictures.
+    pub(super) fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|c| c.in_master.end - c.in_master.start).sum()
+    }
+
+    /// How long after its decoding the first frame is shown: cameras that reorder frames need a
+    /// start. The line counts from there.
+    pub(super) fn lead_ticks(&self) -> u64 {
+        self.offsets.first().map_or(0, |(_, ticks)| u64::try_from(*ticks).unwrap_or(0))
+    }
+
+    /// When each frame begins to be shown, in decoding order, on the line.
+    pub(super) fn shown(&self) -> impl Iterator<Item = u64> + '_ {
+        let each = |&(count, ticks): &(u32, u32)| std::iter::repeat_n(ticks, count as usize);
+        let durations = self.durations.iter().flat_map(each);
+        let offsets = self.offsets.iter().flat_map(|&(count, ticks)| {
+            std::iter::repeat_n(ticks, usize::try_from(count).unwrap_or(usize::MAX))
+        });
+        let lead = i128::from(self.lead_ticks());
+        let mut decoded = 0_u64;
+        durations.zip(offsets).map(move |(ticks, offset)| {
+            let shown = i128::from(decoded) + i128::from(offset) - lead;
+            decoded += u64::from(ticks);
+            u64::try_from(shown).unwrap_or(0)
+        })
     }
 
     /// The frames that follow are coded as this init section says.
@@ -139,9 +165,8 @@ impl Movie {
 
     /// Makes the next frame begin at `wall` by letting the last one stand longer or shorter.
     fn place(&mut self, wall: WallTime) {
-        let Some((anchor, at)) = self.anchor else {
-            self.start = Some(wall);
-            self.anchor = Some((wall, self.end_ticks));
+        let Some(&(at, anchor)) = self.anchors.last() else {
+            self.anchors.push((self.end_ticks, wall));
             return;
         };
         let since = i128::from(wall.micros_since(anchor)) * i128::from(TIMESCALE) / 1_000_000;
@@ -158,7 +183,7 @@ impl Movie {
             run(&mut self.durations, still);
             self.end_ticks = due;
         } else {
-            self.anchor = Some((wall, self.end_ticks));
+            self.anchors.push((self.end_ticks, wall));
         }
     }
 

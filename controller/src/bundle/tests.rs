@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use custody::record::{KeyGrant, Record, Statement};
 use custody::sealing::Key;
-use custody::{CaseId, Code, SecretKey, Seq, WallTime};
+use custody::{CaseId, Code, Digest, SecretKey, Seq, WallTime};
 use verifier::verify;
 
 use super::*;
 use recorder::Recorder;
 
+mod logs;
 mod recorder;
 
 /// 2026-11-21T14:00:00Z.
@@ -91,25 +91,34 @@ fn order<'a>(
     recorder: &Recorder,
     to_s: i64,
 ) -> Order<'a> {
-    let site = recorder.camera.site().clone();
-    let grant = KeyGrant {
-        site: site.clone(),
-        key_id: recorder.key.public().id(),
-        public_key: recorder.key.public().to_hex(),
-        not_before: START.plus_seconds(-3_600),
-        revoked: Vec::new(),
-    };
-    let grant = Record::Other(Statement::Key(grant)).sign(authority);
+    let audit = audit();
     Order {
         case,
+        exhibit: "WH-2026-000001/1",
         cameras: vec![recorder.part()],
         span: Span { from: START.plus_seconds(3), to: START.plus_seconds(to_s) },
         request_json: b"{\"purpose\":\"crime\"}\n".to_vec(),
-        audit_jsonl: b"{\"event\":\"evidence-requested\"}\n".to_vec(),
-        key_grants: vec![(site, grant)],
+        proofs: logs::proofs(recorder, authority, &audit),
+        audit,
+        signer: None,
         authority,
         now: START.plus_seconds(3_600),
     }
+}
+
+/// Two steps of the case, as they lie in the controller's log.
+fn audit() -> Vec<AuditEntry> {
+    let line = |position: u64, actor: &str, event: &str| AuditEntry {
+        position,
+        salt: Some(Digest::of(event.as_bytes())),
+        body: format!(
+            r#"{{"at":"2026-11-21T14:{position:02}:00.000000Z","actor":"{actor}","event":"{event}",
+            "reason":"<burglary>","purpose":"crime","body":{{"case":"WH-2026-000001"}}}}"#
+        )
+        .replace('\n', "")
+        .into_bytes(),
+    };
+    vec![line(3, "t.okafor", "evidence-requested"), line(5, "a.bell", "case-approved")]
 }
 
 fn case() -> CaseId {
@@ -163,20 +172,27 @@ fn a_bundle_of_either_codec_is_verified_and_plays_as_it_was_recorded() {
         assert_eq!(built.bytes, report.bytes + tag_manifest_bytes(&folder));
 
         let view = folder.join("data/view/east/ext-01.mp4");
-        assert_eq!(probe(&view, "stream=nb_read_frames"), "500\n");
-        // 20 s of footage and 6 s in which the last picture stands still.
-        assert_eq!(probe(&view, "stream=duration"), "26.000000\n");
-        let times = probe(&view, "packet=pts_time");
-        let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
-        assert!((times[199] - 7.96).abs() < 1e-4 && (times[200] - 14.0).abs() < 1e-4);
-        let keys = probe(&view, "packet=flags");
-        assert_eq!(keys.lines().filter(|flags| flags.starts_with('K')).count(), 10);
+        // From 14:00:03 to 14:00:20: 5 s of footage, 6 s in which the last picture stands still, 6 s
+        // of footage. What is decoded before the start is not shown.
+        assert_eq!(probe(&view, "stream=nb_read_frames"), "275\n");
+        assert_eq!(probe(&view, "stream=duration"), "17.000000\n");
+        let times = shown(&view);
+        let at = |index: usize, seconds: f64| (times[index] - seconds).abs() < 1e-4;
+        assert!(at(0, 0.0) && at(124, 4.96) && at(125, 11.0) && at(274, 16.96), "{times:?}");
+        let made = probe(&view, "format_tags=creation_time");
+        assert!(made.starts_with("2026-11-21T14:00:03.000000Z"), "{made}");
         let decoded = run(
             "ffmpeg",
             &["-v", "error", "-xerror", "-i", view.to_str().unwrap(), "-f", "null", "-"],
         );
         assert_eq!(decoded, "", "ffmpeg finds nothing to complain of");
     }
+}
+
+/// When each picture that is shown begins to be shown.
+fn shown(view: &Path) -> Vec<f64> {
+    let told = probe(view, "frame=best_effort_timestamp_time");
+    told.lines().filter_map(|line| line.trim_end_matches('|').parse().ok()).collect()
 }
 
 /// The tag manifest is the one file that no manifest names.
@@ -191,7 +207,7 @@ fn pictures(path: &Path) -> Vec<String> {
         "ffmpeg",
         &["-v", "error", "-i", path, "-f", "framehash", "-fps_mode", "passthrough", "-"],
     );
-    let lines = told.lines().filter(|line| !line.starts_with('#'));
+    let lines = told.lines().filter(|line| line.starts_with("0,"));
     lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
 }
 
@@ -249,11 +265,37 @@ fn the_copy_shows_the_clips_own_pictures_through_a_change_of_stream() {
     build(&order(&case, &authority, &recorder, 12), &folder).unwrap();
     assert!(verify(&folder, &authority.public()).verified());
     let view = folder.join("data/view/east/ext-01.mp4");
-    assert_eq!(probe(&view, "stream=nb_read_frames"), "300\n");
+    // From 14:00:03 on: the first 75 pictures are in the file, and not shown.
     let shown = pictures(&view);
     let clip = pictures(&work.0.join("h264.mp4"));
-    assert_eq!(shown.len(), 300);
-    assert_eq!((&shown[..100], &shown[200..]), (&clip[..100], &clip[100..200]));
+    assert_eq!(shown.len(), 225);
+    assert_eq!((&shown[..25], &shown[125..]), (&clip[75..100], &clip[100..200]));
+}
+
+#[test]
+fn the_subtitle_tells_each_second_and_the_playlist_plays_the_masters() {
+    let work = Folder::new("words");
+    let recorder = with_a_gap("h264", &work.0);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    build(&order(&case, &authority, &recorder, 20), &folder).unwrap();
+    let view = folder.join("data/view/east/ext-01.mp4");
+    let told = run("ffmpeg", &["-v", "error", "-i", view.to_str().unwrap(), "-f", "srt", "-"]);
+    let cues: Vec<_> = told.split("\n\n").filter(|cue| !cue.trim().is_empty()).collect();
+    assert_eq!(cues.len(), 17, "{told}");
+    assert!(cues[0].contains("00:00:00,000 --> 00:00:01,000"), "{told}");
+    assert!(cues[0].contains("2026-11-21 14:00:03 UTC"), "{told}");
+    assert!(cues[0].contains("2026-11-21 14:00:03 GMT (UTC+00:00)"), "{told}");
+    let missing: Vec<_> = cues.iter().map(|cue| cue.contains("camera-unreachable")).collect();
+    let expect: Vec<_> = (3..20).map(|second| (8..14).contains(&second)).collect();
+    assert_eq!(missing, expect, "{told}");
+
+    let masters = folder.join("data/master/east/ext-01/index.m3u8");
+    let text = fs::read_to_string(&masters).unwrap();
+    assert!(text.contains("#EXT-X-PROGRAM-DATE-TIME:2026-11-21T14:00:14.000000Z"), "{text}");
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{text}");
+    assert_eq!(text.matches("#EXT-X-MAP").count(), 1, "one init for both segments: {text}");
+    assert_eq!(pictures(&masters), pictures(&work.0.join("h264.mp4")));
 }
 
 #[test]
@@ -317,7 +359,7 @@ fn a_bundle_is_whole_or_not_there_and_can_be_made_again() {
     without.cameras[0].segments.pop();
     assert!(matches!(build(&without, &other), Err(BundleError::Order { .. })));
     let mut no_grant = order(&case, &authority, &recorder, 20);
-    no_grant.key_grants.clear();
+    no_grant.proofs.sites[0].grants.clear();
     assert!(matches!(build(&no_grant, &other), Err(BundleError::Order { .. })));
     assert!(!other.exists());
 }
@@ -329,7 +371,7 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
     let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
     let folder = work.0.join("bundle");
     let made = order(&case, &authority, &recorder, 20);
-    let camera = "data/cameras/east/ext-01";
+    let camera = "east/ext-01";
     let check = |what: &str, bend: &dyn Fn(&Path), expect: &[Code]| {
         build(&made, &folder).unwrap();
         bend(&folder);
@@ -348,7 +390,7 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
             fs::write(path, bytes).unwrap();
         }
     };
-    let master = format!("{camera}/master/0000000007");
+    let master = format!("data/master/{camera}/0000000007");
     check(
         "a master's picture",
         &flip(format!("{master}.m4s"), 9_000),
@@ -356,18 +398,22 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
     );
     check(
         "the view's last byte",
-        &flip(format!("{camera}/view.mp4"), usize::MAX),
+        &flip(format!("data/view/{camera}.mp4"), usize::MAX),
         &[Code::FileAltered, Code::ViewAltered],
     );
     check(
         "the init",
-        &flip(format!("{camera}/master/init-0000000007.mp4"), 40),
+        &flip(format!("data/master/{camera}/init-0000000007.mp4"), 40),
         &[Code::FileAltered, Code::InitAltered],
     );
-    check("the records", &flip(format!("{camera}/records.dsse.jsonl"), 300), &[Code::FileAltered]);
+    check(
+        "the records",
+        &flip(format!("data/proof/{camera}/records.dsse.jsonl"), 300),
+        &[Code::FileAltered],
+    );
     check("the request", &flip(bundle::REQUEST.into(), 3), &[Code::FileAltered]);
     check("the manifest", &flip(bundle::MANIFEST.into(), 3), &[Code::BundleStatementInvalid]);
-    check("the read-me", &flip(texts::READ_ME.into(), 3), &[Code::FileAltered]);
+    check("the read-me", &flip(bundle::READ_ME.into(), 3), &[Code::FileAltered]);
     check(
         "a torn master",
         &|folder| {

@@ -6,9 +6,14 @@ use custody::bundle;
 use custody::record::Record;
 
 use super::Order;
+use super::local::{self, Local};
 
-/// For a person who opens the folder.
-pub(super) const READ_ME: &str = "READ-ME-FIRST.txt";
+/// The profile that every bundle keeps; published in `deploy/bagit-profile.json`.
+pub(super) const PROFILE: &str = "https://watchhouse.example/bagit-profile/v1.json";
+/// How to check the bundle with sha256sum and openssl.
+const VERIFY_TEXT: &str = include_str!("../../../proto/verifier/page/VERIFY.txt");
+/// How to check it in a browser.
+const VERIFY_PAGE: &str = include_str!("../../../proto/verifier/page/VERIFY.html");
 
 /// The tag files that depend on the order and on what the payload came to.
 pub(super) fn tag_files(
@@ -18,7 +23,9 @@ pub(super) fn tag_files(
 ) -> Vec<(&'static str, String)> {
     vec![
         (bundle::BAG_INFO, bag_info(order, files, bytes).unwrap_or_default()),
-        (READ_ME, read_me(order).unwrap_or_default()),
+        (bundle::READ_ME, read_me(order).unwrap_or_default()),
+        (bundle::VERIFY_TXT, VERIFY_TEXT.to_owned()),
+        (bundle::VERIFY_HTML, VERIFY_PAGE.to_owned()),
     ]
 }
 
@@ -26,6 +33,7 @@ fn bag_info(order: &Order<'_>, files: usize, bytes: u64) -> Result<String, std::
     let mut out = String::new();
     let cameras: Vec<_> = order.cameras.iter().map(|part| part.camera.to_string()).collect();
     let span = order.span;
+    writeln!(out, "BagIt-Profile-Identifier: {PROFILE}")?;
     writeln!(out, "Bag-Software-Agent: Watchhouse {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "Bagging-Date: {}", order.now.calendar().date())?;
     writeln!(out, "External-Identifier: {}", order.case)?;
@@ -34,6 +42,7 @@ fn bag_info(order: &Order<'_>, files: usize, bytes: u64) -> Result<String, std::
         "External-Description: CCTV footage, asked from {} to {}; whole segments that touch it",
         span.from, span.to
     )?;
+    writeln!(out, "Exhibit-Reference: {}", order.exhibit)?;
     for camera in cameras {
         writeln!(out, "Watchhouse-Camera: {camera}")?;
     }
@@ -44,9 +53,11 @@ fn bag_info(order: &Order<'_>, files: usize, bytes: u64) -> Result<String, std::
 
 fn read_me(order: &Order<'_>) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
-    writeln!(out, "CCTV FOOTAGE, CASE {}\n", order.case)?;
-    writeln!(out, "Asked for:  {} to {} (UTC)", order.span.from, order.span.to)?;
-    writeln!(out, "Made:       {} (UTC)\n", order.now)?;
+    let local = Local::new();
+    let both = |wall| format!("{} ({})", local::utc(wall), local.text(wall));
+    writeln!(out, "CCTV FOOTAGE, EXHIBIT {}, CASE {}\n", order.exhibit, order.case)?;
+    writeln!(out, "Asked for:  {}\n       to:  {}", both(order.span.from), both(order.span.to))?;
+    writeln!(out, "Made:       {}\n", both(order.now))?;
     writeln!(out, "TO WATCH, open:\n")?;
     for part in &order.cameras {
         let footage: Vec<_> = part
@@ -60,42 +71,48 @@ fn read_me(order: &Order<'_>) -> Result<String, std::fmt::Error> {
         match (footage.first(), footage.last()) {
             (Some(first), Some(last)) => {
                 writeln!(out, "  {}", bundle::view(&part.camera))?;
-                writeln!(out, "      camera {}: {} to {}", part.camera, first.start, last.end)?;
+                writeln!(out, "      camera {}", part.camera)?;
+                writeln!(out, "      footage from {}", both(first.start))?;
+                writeln!(out, "                to {}", both(last.end))?;
             }
             _ => writeln!(out, "  camera {}: no footage; its records say why", part.camera)?,
         }
     }
     out.push_str(
         "
-The copy begins a little before the time asked for and ends a little after it: footage is kept in
-pieces of about a minute, and pieces are never cut, so that each can still be proved. Where footage
-is missing, the last picture stands still for as long; the signed reason is in the camera's records.
-Times are UTC: in summer, clocks in the United Kingdom show one hour more.
+A copy shows exactly the time asked for, with date and time as a subtitle (switch subtitles on in the
+player; VLC shows them by itself). Footage is kept in pieces of about a minute, and pieces are never
+cut, so that each can still be proved: the rest of them is in the files and is not shown. Where
+footage is missing, the last picture stands still, and the subtitle says NO FOOTAGE and the signed
+reason. The recorder's times are UTC; United Kingdom time stands beside them.
 
-TO CHECK THAT NOTHING WAS ALTERED, on any computer, without a network:
+TO CHECK THAT NOTHING WAS ALTERED, on any computer, without a network, one of:
 
+  VERIFY.html   open it in a browser and drop this folder on it
+  VERIFY.txt    the same by hand, with sha256sum and openssl
   verify THIS-FOLDER --key authority.pub.pem
 
-Get `verify` and `authority.pub.pem` from the force that gave you this folder, by another way than
-this folder. It prints what is proved and ends with VERIFIED, or says what is wrong. Without it:
-
-  sha256sum --check --quiet manifest-sha256.txt
-
-finds every altered file, if you compare the digest of manifest-sha256.txt itself with the signed
-one in bundle.dsse.json. This text is not signed; believe the check, not the text.
+Get the key `authority.pub.pem`, and `verify` or a copy of VERIFY.html of your own, by another way
+than this folder: whoever could alter the footage could alter what lies beside it. This text is not
+signed; believe the check, not the text.
 
 WHAT IS HERE
 
-  data/request.json                  what was asked, why, by whom, and who approved
-  data/custody/audit.jsonl           every step of this case, one a line
-  data/keys/                         the keys that the signatures need
-  data/cameras/SITE/CAMERA/
-    view.mp4                         the playable copy; the pictures are not encoded anew
-    master/                          the footage as recorded: the evidence itself
-    records.dsse.jsonl               the recorder's signed statements: footage, gaps, clock, masks
-  bundle.dsse.json                   the signed statement about this whole folder
+  data/master/       MASTER COPY: the footage as the recorder stored it. This is the evidence.
+                     index.m3u8 plays it in players that know HLS
+  data/view/         PLAYABLE COPY: the same coded pictures in one MP4 file per camera, not encoded
+                     anew
+  data/proof/        the recorder's signed statements about every minute, the keys, and what
+                     witnesses and time stamps say of them
+  data/custody/      who asked, approved, handled: custody.html for a person, audit.jsonl as it
+                     stands in the log, custody.case.jsonld for evidence systems (CASE/UCO)
+  data/report/       how much of the time asked for is footage, how good the clocks were, and a
+                     draft of an exhibit statement
+  data/request.json  what was asked, why, by whom, and who approved
+  bundle.dsse.json   the signed statement about this whole folder
 
-Work on copies. Do not rename, add or remove files: the check would refuse the folder.
+WORKING COPIES (cuts, stills, brightened versions) are made from a copy of this folder and kept
+outside it. Do not rename, add or remove files here: the check would refuse the folder.
 ",
     );
     Ok(out)

@@ -10,7 +10,8 @@ use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Sites, cases, holds};
+use super::{Progress, Proving, Sites, cases, holds};
+use crate::bundle::Signer;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -26,6 +27,10 @@ pub struct Parts<S> {
     pub authority: Arc<Authority>,
     /// Pulled files and bundles: the folder with `segments/` and `bundles/`.
     pub vault: PathBuf,
+    /// Gathers proofs; none: bundles go without.
+    pub proving: Option<Arc<Proving>>,
+    /// Signs playable copies; none: they go without a C2PA manifest.
+    pub signer: Option<Signer>,
     /// What is told of work under way.
     pub progress: Progress,
     /// Where its tasks hang.

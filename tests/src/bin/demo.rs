@@ -227,7 +227,7 @@ impl Demo {
     fn flip_a_byte(&self, bundle: &Path) -> Result<PathBuf> {
         let copy = self.folder.join("altered");
         copy_folder(bundle, &copy)?;
-        let masters = copy.join("data/cameras/east/ext-01/master");
+        let masters = copy.join("data/master/east/ext-01");
         let mut files: Vec<PathBuf> =
             fs::read_dir(&masters)?.map(|f| Ok(f?.path())).collect::<Result<_>>()?;
         files.sort();

@@ -40,8 +40,9 @@ pub(super) async fn run(args: &Args, command: &EvidenceCommand) -> Result<Exit, 
         EvidenceCommand::Watch { case } => {
             return watch(args.output, &mut client, case_ref(case)).await;
         }
-        EvidenceCommand::Fetch { case, to, key } => {
-            return fetch::run(args.output, &mut client, case, to, key.as_deref()).await;
+        EvidenceCommand::Fetch { case, to, recipients, key } => {
+            let wish = fetch::Wish { case, to, recipients, key: key.as_deref() };
+            return fetch::run(args.output, &mut client, &wish).await;
         }
     };
     let case = Case::from(case.into_inner());

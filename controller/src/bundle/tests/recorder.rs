@@ -60,6 +60,10 @@ impl Recorder {
         }
     }
 
+    pub(super) fn records(&self) -> &[(Envelope, Record)] {
+        &self.records
+    }
+
     fn next(&self) -> (Seq, Digest) {
         let seq = Seq(7 + self.records.len() as u64);
         (seq, self.records.last().map_or_else(|| Digest::of(b"before"), |(e, _)| e.digest()))
