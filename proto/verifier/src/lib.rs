@@ -131,5 +131,6 @@ fn misplaced(layout: &place::Layout, named: &[CameraId], report: &mut Report) {
     }
 }
 
-#[cfg(all(test, feature = "forge"))]
+#[cfg(test)]
+#[cfg(feature = "forge")]
 mod tests;

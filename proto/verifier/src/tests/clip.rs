@@ -87,7 +87,7 @@ fn each_way_to_bend_a_clip_has_its_code() {
     assert_eq!(bent(|_, _| {}), []);
     assert_eq!(bent(|_, movie| movie[100] ^= 1), [Code::InitAltered]);
     assert_eq!(bent(|_, movie| *movie.last_mut().unwrap() ^= 1), [Code::FragmentAltered]);
-    assert_eq!(bent(|_, movie| drop(movie.pop())), [Code::SegmentTruncated]);
+    assert_eq!(bent(|_, movie| movie.truncate(movie.len() - 1)), [Code::SegmentTruncated]);
     assert_eq!(bent(|_, movie| movie.push(0)), [Code::FragmentAltered]);
     assert_eq!(bent(|plan, _| plan.init_bytes -= 1), [Code::InitAltered]);
     assert_eq!(bent(|plan, _| plan.format.push('2')), [Code::ClipMalformed]);
@@ -96,7 +96,7 @@ fn each_way_to_bend_a_clip_has_its_code() {
     assert_eq!(bent(|plan, _| plan.fragments[0].bytes = 1 << 40), [Code::ClipMalformed]);
     let altered = [Code::FragmentAltered];
     assert_eq!(bent(|plan, _| drop(plan.fragments.remove(0))), altered);
-    assert_eq!(bent(|plan, _| drop(plan.fragments[1].path.pop())), altered);
+    assert_eq!(bent(|plan, _| plan.fragments[1].path.truncate(1)), altered);
     assert_eq!(bent(|plan, _| plan.fragments[1].path.reverse()), altered);
     assert_eq!(bent(|plan, _| plan.fragments[1].salt = Digest::NONE), altered);
     assert_eq!(bent(|plan, _| plan.fragments[1].info.samples += 1), altered);
