@@ -77,7 +77,7 @@ const SINGLE: [&str; 11] = [
 ];
 
 impl Layout {
-    fn take(&mut self, path: &str) -> Option<()> {
+    pub(crate) fn take(&mut self, path: &str) -> Option<()> {
         if SINGLE.contains(&path) {
             return Some(());
         }

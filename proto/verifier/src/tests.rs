@@ -215,3 +215,4 @@ fn a_forged_file_name_writes_nothing_on_the_screen() {
 }
 
 mod clip;
+mod parsers;
