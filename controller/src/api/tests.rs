@@ -108,6 +108,7 @@ impl Scene {
             api: "127.0.0.1:0".parse().unwrap(),
             names: vec!["controller.example".to_owned()],
             pull_bytes_per_second: 0,
+            c2pa_sign: None,
         };
         let (clock, tasks, officer) = (Clock::system(), Tasks::new(), token::new_bearer());
         run::init(&config, &"s.root".parse().unwrap(), &clock).unwrap();

@@ -375,7 +375,8 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
     let check = |what: &str, bend: &dyn Fn(&Path), expect: &[Code]| {
         build(&made, &folder).unwrap();
         bend(&folder);
-        let codes = verify(&folder, &authority.public()).codes();
+        let report = verify(&folder, &authority.public());
+        let codes = report.codes();
         for code in expect {
             assert!(codes.contains(code), "{what}: {codes:?}");
         }

@@ -172,13 +172,8 @@ mod tests {
 
     /// Footage from 100 s to 110 s at two frames a second, and from 120 s to 130 s.
     fn movie() -> Movie {
-        Movie {
-            durations: vec![(19, 45_000), (1, 45_000 + 900_000), (20, 45_000)],
-            offsets: vec![(40, 0)],
-            end_ticks: 30 * SECOND,
-            anchors: vec![(0, wall(100))],
-            ..Movie::default()
-        }
+        let durations = vec![(19, 45_000), (1, 45_000 + 900_000), (20, 45_000)];
+        Movie::of_frames(durations, vec![(40, 0)], 30 * SECOND, wall(100))
     }
 
     fn check(asked: Span, blank: u64, from: u64, length: u64, pieces: &[(u64, u64, i64)]) {
@@ -224,13 +219,8 @@ mod tests {
     #[test]
     fn frames_that_are_reordered_are_found_by_when_they_are_shown() {
         // I P B B: decoded 0 1 2 3, shown 0 3 1 2 (half seconds), one frame of lead.
-        let movie = Movie {
-            durations: vec![(4, 45_000)],
-            offsets: vec![(1, 45_000), (1, 135_000), (2, 0)],
-            end_ticks: 2 * SECOND,
-            anchors: vec![(0, wall(100))],
-            ..Movie::default()
-        };
+        let offsets = vec![(1, 45_000), (1, 135_000), (2, 0)];
+        let movie = Movie::of_frames(vec![(4, 45_000)], offsets, 2 * SECOND, wall(100));
         assert_eq!(movie.shown().collect::<Vec<_>>(), [0, 135_000, 45_000, 90_000]);
         let late = Span { from: WallTime(101_200_000), to: wall(102) };
         assert_eq!(Window::new(&movie, late).from, 90_000);

@@ -137,6 +137,7 @@ fn config(state_dir: &Path) -> Config {
         api: "127.0.0.1:0".parse().unwrap(),
         names: vec!["controller.example".to_owned()],
         pull_bytes_per_second: 0,
+        c2pa_sign: None,
     }
 }
 
