@@ -6,7 +6,8 @@
 //! shown                  0                        length         by an edit list
 //! ```
 //! The copy's time runs from the asked start. Where there is no footage yet, nothing is shown
-//! (an empty edit); what lies before the start is decoded and not shown.
+//! (an empty edit); what lies before the start is decoded and not shown. A copy whose stream changes
+//! on the way (another picture size) begins with its first frame instead.
 
 use custody::WallTime;
 use custody::coverage::Span;
@@ -39,8 +40,13 @@ pub(super) struct Piece {
 
 impl Window {
     /// What `movie` shows of `asked`. Where the two do not meet, all of it is shown.
-    pub(super) fn new(movie: &Movie, asked: Span) -> Self {
+    pub(super) fn new(movie: &Movie, mut asked: Span) -> Self {
         let first = movie.anchors.first().map_or(asked.from, |(_, wall)| *wall);
+        if movie.entries.len() > 1 {
+            // FFmpeg loses count of the decoder's parameters when frames before the start are left
+            // out (seen with 5.1): a copy whose stream changes begins with its first frame.
+            asked.from = asked.from.min(first);
+        }
         let lines = lines(movie);
         let at = |wall: WallTime| {
             lines.iter().find_map(|line| line.tick_of(wall)).map(|tick| tick.min(movie.end_ticks))
