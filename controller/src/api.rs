@@ -15,6 +15,7 @@
 //! | [`holds`] | `Holds` |
 //! | [`audit`] | `Audit` |
 //! | [`estate`] | `Estate` |
+//! | [`logs`] | the logs of `Estate` |
 //! | [`people`] | `People` |
 
 pub mod audit;
@@ -25,6 +26,7 @@ pub mod evidence;
 pub mod fetch;
 pub mod gate;
 pub mod holds;
+mod logs;
 pub mod people;
 pub mod serve;
 pub mod status;

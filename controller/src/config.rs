@@ -1,9 +1,17 @@
 //! Reads and checks the controller's TOML: every mistake at once, each with its line.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `config/outside.rs` | `[[witness]]` and `[tsa]`: parties outside the force |
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use host::settings::{self, LoadError, Mistakes, Section};
+
+mod outside;
+
+pub use outside::{OutsideWitness, Tsa};
 
 /// The controller's settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +24,12 @@ pub struct Config {
     pub api: SocketAddr,
     /// The names in the server's certificate; addresses allowed.
     pub names: Vec<String>,
+    /// What the names of logs and witnesses end in: `controller.<domain>/log/…`.
+    pub domain: String,
+    /// Witnesses outside the force.
+    pub witnesses: Vec<OutsideWitness>,
+    /// The time-stamping authority, if there is one.
+    pub tsa: Option<Tsa>,
     /// In pulls, per site; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// The program that signs playable copies; none: `c2pa-sign` beside this program.
@@ -41,12 +55,25 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
     settings::read(text, |top| {
         let state_dir: Option<PathBuf> = top.required("state_dir");
         let listen = top.section("listen", listen);
+        let domain = outside::domain(top);
+        let witnesses = outside::witnesses(top);
+        let tsa = top.has("tsa").then(|| top.section("tsa", outside::tsa));
         let pull_bytes_per_second =
             top.section("pull", |pull| pull.number("bytes_per_second", 0..=1 << 40, 0));
         let c2pa_sign = top.section("bundle", |bundle| bundle.optional("c2pa_sign"));
         let (fleet, api, names) = listen?;
         let state_dir = state_dir?;
-        Some(Config { state_dir, fleet, api, names, pull_bytes_per_second, c2pa_sign })
+        Some(Config {
+            state_dir,
+            fleet,
+            api,
+            names,
+            domain: domain?,
+            witnesses: witnesses.into_iter().collect::<Option<_>>()?,
+            tsa: tsa.map_or(Some(None), |tsa| tsa.map(Some))?,
+            pull_bytes_per_second,
+            c2pa_sign,
+        })
     })
 }
 
@@ -83,6 +110,16 @@ fn listen(section: &mut Section<'_>) -> Option<(SocketAddr, SocketAddr, Vec<Stri
     Some((fleet?, api?, names))
 }
 
+/// Settings for a controller of a test: on loopback, on ports of the system's choice.
+#[cfg(test)]
+pub(crate) fn on_loopback(state_dir: &Path) -> Config {
+    let text = format!(
+        "state_dir = {state_dir:?}\n[listen]\nfleet = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\
+         names = [\"controller.example\"]\n"
+    );
+    parse(&text).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +130,40 @@ mod tests {
         assert_eq!(config.fleet, "0.0.0.0:7443".parse().unwrap());
         assert_eq!(config.api, "0.0.0.0:7444".parse().unwrap());
         assert_eq!(config.names, ["controller.example"]);
+        assert_eq!(config.domain, "watchhouse.example");
+        assert!(config.witnesses.is_empty() && config.tsa.is_none());
+    }
+
+    #[test]
+    fn outside_parties_are_read() {
+        let vkey = custody::log::VerifierKey::new(
+            "witness.pcc.example",
+            custody::log::note::Algorithm::CosignatureV1,
+            custody::SecretKey::from_seed(&[1; 32]).public(),
+        );
+        let vkey = vkey.unwrap().to_string();
+        let text = |vkey: &str, url: &str| {
+            format!(
+                "state_dir = \"/x\"\ndomain = \"force.example\"\n[listen]\n\
+                 names = [\"10.0.0.1\"]\n[[witness]]\nname = \"pcc\"\nvkey = \"{vkey}\"\n\
+                 url = \"{url}\"\n[tsa]\nurl = \"http://127.0.0.1:1/\"\nca_path = \"/ca.pem\"\n"
+            )
+        };
+        let config = parse(&text(&vkey, "http://127.0.0.1:2")).unwrap();
+        assert_eq!(config.witnesses[0].vkey.name(), "witness.pcc.example");
+        assert_eq!(config.domain, "force.example");
+        assert_eq!(config.tsa.unwrap().ca_path, Path::new("/ca.pem"));
+        let mistakes = parse(&text("witness+00+x", "ftp://x")).unwrap_err();
+        let lines: Vec<_> = mistakes.0.iter().map(|mistake| mistake.line).collect();
+        assert_eq!(lines, [7, 8], "{mistakes}");
+        // Over TLS it must be known whose certificates are trusted.
+        let mistakes = parse(&text(&vkey, "https://witness.pcc.example")).unwrap_err();
+        assert!(mistakes.to_string().contains("tls_ca_path"), "{mistakes}");
+        let twice = format!(
+            "{}[[witness]]\nname = \"pcc\"\nvkey = \"{vkey}\"\nurl = \"http://x\"\n",
+            text(&vkey, "http://127.0.0.1:2")
+        );
+        assert!(parse(&twice).unwrap_err().to_string().contains("twice"));
     }
 
     #[test]

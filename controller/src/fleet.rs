@@ -8,13 +8,14 @@
 //! | `fleet/serve.rs` | the gRPC service `Fleet`, which agents call |
 //! | `fleet/call.rs` | what the controller asks of agents |
 //! | `fleet/intake.rs` | pulled files: resumed, checked on arrival, kept in the vault |
-//! | `fleet/mirror.rs` | the copy of each site's log |
+//! | `fleet/mirror.rs` | the copy of each site's log, checked |
+//! | `fleet/signers.rs` | who may sign what at a site (pure) |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use custody::dsse::Envelope;
 use custody::record::Record;
@@ -28,11 +29,12 @@ use crate::pki::Authority;
 mod call;
 mod intake;
 mod listen;
-mod mirror;
+pub(crate) mod mirror;
 mod serve;
 mod session;
+pub(crate) mod signers;
 
-pub use mirror::MirrorError;
+pub use mirror::{MirrorError, Place};
 
 /// What a site's agent found of a camera's chain.
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ pub struct WantedSegment {
 }
 
 /// The keys of pulled segments.
+#[derive(Default)]
 pub struct ReleasedKeys {
     /// In the order asked.
     pub keys: Vec<Key>,
@@ -155,8 +158,21 @@ struct Shared {
     sites: Mutex<BTreeMap<SiteId, SiteState>>,
     /// Numbers pulls.
     transfers: AtomicU64,
+    /// Numbers submissions of records as they come.
+    arrivals: AtomicU64,
+    /// The newest kept notes of all logs, for the sites to name in their records.
+    notes: RwLock<Vec<Note>>,
     /// How many refusals may still be logged.
     refusals: Mutex<listen::Budget>,
+}
+
+/// A cosigned note of a log, to be handed to sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// The site whose log it is of; none: the controller's.
+    pub(crate) site: Option<SiteId>,
+    /// Its exact bytes.
+    pub(crate) bytes: Arc<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -196,8 +212,8 @@ impl Fleet {
         let address = endpoint
             .local_addr()
             .map_err(|source| OpenError::Listen { address: parts.listen, source })?;
-        let mirror =
-            mirror::Mirror::open(&parts.state_dir.join("mirror")).map_err(OpenError::Mirror)?;
+        let (copies, forks) = (parts.state_dir.join("mirror"), parts.state_dir.join("forks"));
+        let mirror = mirror::Mirror::open(&copies, &forks).map_err(OpenError::Mirror)?;
         let intake = intake::Intake::new(parts.state_dir.join("vault/segments"));
         let tasks = parts.tasks.clone();
         let transfers = AtomicU64::new(u64::try_from(parts.clock.now().0).unwrap_or(1));
@@ -207,6 +223,8 @@ impl Fleet {
             intake,
             sites: Mutex::default(),
             transfers,
+            arrivals: AtomicU64::new(1),
+            notes: RwLock::default(),
             refusals: Mutex::default(),
         }));
         tasks.spawn("fleet listen", listen::run(fleet.clone(), endpoint));
@@ -222,9 +240,19 @@ impl Fleet {
             .map(|(site, state)| (site.clone(), state.presence.clone()))
             .collect();
         for (site, presence) in &mut presence {
-            presence.log_copied = self.0.mirror.size(site).unwrap_or_default();
+            presence.log_copied = self.0.mirror.size(site);
         }
         presence
+    }
+
+    /// The copies of the sites' logs.
+    pub(crate) fn mirror(&self) -> &mirror::Mirror {
+        &self.0.mirror
+    }
+
+    /// From now on sites are handed these notes of other logs.
+    pub(crate) fn hand_out(&self, notes: Vec<Note>) {
+        *self.0.notes.write().unwrap_or_else(PoisonError::into_inner) = notes;
     }
 
     fn sites(&self) -> MutexGuard<'_, BTreeMap<SiteId, SiteState>> {

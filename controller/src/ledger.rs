@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::access::{self, Act, Code, Object};
 use crate::limits;
 use crate::log::event::audit::AccessRefused;
-use crate::log::{AppendError, Entry, EventLog, Fatal, Stored, Stream};
+use crate::log::{AppendError, Body, Entry, EventLog, Fatal, Stored, Stream};
 
 pub mod command;
 pub mod decide;
@@ -36,7 +36,7 @@ pub use state::State;
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
-    log: Box<dyn EventLog>,
+    log: Arc<dyn EventLog>,
     clock: Clock,
     /// Held by one writer from before it decides until its events are folded.
     writing: Mutex<()>,
@@ -58,7 +58,7 @@ impl Ledger {
         catch_up(&*log, &mut state)?;
         let head = watch::Sender::new(state.head());
         Ok(Self(Arc::new(Inner {
-            log,
+            log: Arc::from(log),
             clock,
             writing: Mutex::new(()),
             state: RwLock::new(state),
@@ -172,6 +172,28 @@ impl Ledger {
     /// `log-broken`.
     pub fn entries(&self, from: u64, limit: usize) -> Result<Vec<Stored>, Refusal> {
         self.0.log.read(from, limit).map_err(|fatal| self.fail(&fatal))
+    }
+
+    /// The log itself, for those who publish and prove it.
+    #[must_use]
+    pub fn log(&self) -> &dyn EventLog {
+        &*self.0.log
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_log(&self) -> Arc<dyn EventLog> {
+        self.0.log.clone()
+    }
+
+    /// An entry's exact bytes and salt. Blocks.
+    ///
+    /// # Errors
+    /// `log-broken`; also when the entry is not there.
+    pub fn body(&self, position: u64) -> Result<Body, Refusal> {
+        let found = self.0.log.body(position).map_err(|fatal| self.fail(&fatal))?;
+        let missing = || Fatal::new("reading an entry", format!("entry {position} is missing"));
+        found.ok_or_else(|| self.fail(&missing()))
     }
 
     fn append(&self, actor: &Actor, decided: Decided) -> Result<Vec<Event>, AppendError> {

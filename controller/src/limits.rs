@@ -22,6 +22,57 @@ pub const SITE_CAMERAS_MAX: usize = 500;
 /// Certificates of a site that are valid at once: the present one and its successor.
 pub const SITE_SERIALS_MAX: usize = 2;
 
+/// Logs of one site: one for each time its index was lost. Four a year for sixteen years.
+pub const LOGS_A_SITE: usize = 64;
+/// Keys of a log or witness that count: one a year for sixteen years.
+pub const NAMED_KEYS: usize = 16;
+/// Lines about revoked keys of a site, one a key and log: each grant carries them all, 200 bytes
+/// each, 100 kB.
+pub const REVOKED_KEYS: usize = 512;
+/// Proofs of contradictions that are kept, at most 2 MiB each. Beyond that the event stands alone:
+/// a site that contradicts itself a thousand times needs people, not more proof.
+pub const FORK_PROOFS: usize = 1000;
+
+/// Other sites that witness a log. With the four of today each is witnessed by all others; with
+/// 1,000 each still answers for three logs and not for 999.
+pub const SITE_WITNESSES: usize = 3;
+/// Outside witnesses that may be configured; each log asks all of them.
+pub const OUTSIDE_WITNESSES: usize = 8;
+/// A round of witnessing begins this often while a log grows. 1,000 sites ask 3 witnesses each: 1,500
+/// questions a second of 1 kB over links that stand, 12 Mbit/s at the controller.
+pub const WITNESS_EVERY: Duration = Duration::from_secs(2);
+/// Questions to witnesses under way at once; more wait their turn. A site on a slow line answers in
+/// 100 ms, so 128 at once are 1,280 a second.
+pub const WITNESS_AT_ONCE: usize = 128;
+/// A witness that failed is left alone so long, then twice as long each time.
+pub const WITNESS_PAUSE: Duration = Duration::from_secs(2);
+/// And at most so long.
+pub const WITNESS_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A question to a witness that takes longer has failed.
+pub const WITNESS_CALL: Duration = Duration::from_secs(10);
+/// A bundle waits so long for a quorum-cosigned checkpoint that covers its records; then it is made
+/// with what there is. Fifteen rounds.
+pub const WITNESS_WAIT: Duration = Duration::from_secs(30);
+/// A log of which something has not been cosigned by enough witnesses for so long is an alarm: a
+/// site's line may be down for a minute without one.
+pub const WITNESS_LATE_S: i64 = 300;
+/// One quorum-cosigned note of each log is kept in this time, so that a record's not-after bound is
+/// at most that loose. A note has 600 bytes: four sites and the controller keep 5 × 1440 × 40 days ×
+/// 600 = 173 MB, 1,000 sites 35 GB, in the store's compression a third of it.
+pub const NOTE_EVERY_S: i64 = 60;
+/// Notes older than this, beyond which only held footage remains, are thinned …
+pub const NOTES_DENSE_S: i64 = 40 * 24 * 3600;
+/// … to one in this time: in ten years 88,000 a log, 53 MB.
+pub const NOTE_THIN_S: i64 = 3600;
+/// Notes looked at in one pass of thinning a log; the next pass goes on.
+pub const NOTES_A_PASS: usize = 4096;
+/// Notes of other logs handed to a site at a time, as the wire allows.
+pub const NOTES_HANDED: usize = 8;
+/// Checkpoints are stamped this often where a time-stamping authority is configured.
+pub const STAMP_EVERY_S: i64 = 3600;
+/// Stamps named in one event: 64 × 350 bytes = 22 kB. 1,000 sites make 16 events an hour.
+pub const STAMPS_AN_EVENT: usize = 64;
+
 /// An enrolment token lives this long unless said otherwise.
 pub const ENROLMENT_S: u32 = 24 * 3600;
 /// And at most so long.
@@ -66,8 +117,9 @@ pub const PIECE_BYTES: usize = 256 * 1024;
 pub const PIECES_WAITING: usize = 4;
 /// Audit entries ready before the client takes them.
 pub const AUDIT_WAITING: usize = 256;
-/// Files in a bundle: 64 cameras × 1440 minutes × 3 files, and 100 others.
-pub const BUNDLE_FILES_MAX: usize = 64 * 1440 * 3 + 100;
+/// Files in a bundle: 64 cameras × 1440 minutes × 6 files (init, fragments, disclosed, proof, foreign
+/// note, view's share), keys and stamps, and 1,000 others.
+pub const BUNDLE_FILES_MAX: usize = 64 * 1440 * 6 + 10_000;
 
 /// API connections at once, those in their handshake among them; more are closed unheard. A control
 /// room of 20 people with 4 clients each and 50 systems is 130. Each may hold 32 calls of at most

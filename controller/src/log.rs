@@ -11,21 +11,28 @@
 //! | [`stream`] | what is decided together |
 //! | [`key`] | the keys and values in RocksDB, one file a kind |
 //! | [`rocks`] | the log on this machine's disc |
-//! | [`check`] | the oracle: is the log whole? |
+//! | [`publish`] | the log as a transparency log: its key, checkpoints, static files |
+//! | [`check`] | the oracle: is the log whole, and is it the one that was published? |
+//!
+//! Every entry is also a leaf of a Merkle tree (RFC 6962), which commits to the entry's exact bytes
+//! under a random salt; salt and tree hashes are kept in the same synced write as the entry.
 
 use std::ops::Range;
 
-use custody::WallTime;
+use custody::log::tiles::{Hashes, TreeError};
+use custody::{Digest, WallTime};
 
 use crate::access::{Actor, Purpose};
 
 pub mod check;
 pub mod event;
 pub mod key;
+pub mod publish;
 pub mod rocks;
 pub mod stream;
 
 pub use event::Event;
+pub use publish::Publisher;
 pub use rocks::RocksLog;
 pub use stream::Stream;
 
@@ -74,6 +81,38 @@ impl Stored {
     }
 }
 
+/// An entry's exact bytes, and the salt under which its leaf commits to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// As they lie in the log.
+    pub bytes: Vec<u8>,
+    /// Random, of this entry alone.
+    pub salt: key::salt::Salt,
+}
+
+impl Body {
+    /// What the log publishes of it.
+    #[must_use]
+    pub fn commitment(&self) -> [u8; custody::log::entry::EVENT_BYTES] {
+        custody::log::entry::event(&self.salt, &self.bytes)
+    }
+
+    /// Its leaf in the tree.
+    #[must_use]
+    pub fn leaf(&self) -> Digest {
+        custody::tree::leaf(&self.commitment())
+    }
+}
+
+/// The tree over the first `size` entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+}
+
 /// The disc or the server failed, or what it gave back is not what was kept. The process must not
 /// go on as if nothing had happened: it ends, and recovery is the path that is tested.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +151,22 @@ pub enum AppendError {
     Fatal(Fatal),
 }
 
+/// Why a tree head was not kept as the one to sign.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// Another one has been kept meanwhile, or it was never so: nothing was kept.
+    #[error("the newest signed tree head is {found:?} and not {expected:?}: nothing is signed")]
+    Conflict {
+        /// What the caller believed.
+        expected: Option<Head>,
+        /// What is so.
+        found: Option<Head>,
+    },
+    /// The log cannot be trusted any more.
+    #[error(transparent)]
+    Fatal(Fatal),
+}
+
 /// An append-only log with optimistic concurrency. Calls block; async callers use a blocking
 /// thread.
 pub trait EventLog: Send + Sync {
@@ -138,4 +193,42 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// When the store fails.
     fn head(&self) -> Result<u64, Fatal>;
+
+    /// Which log this is: eight hexadecimal digits, drawn when it began.
+    fn instance(&self) -> &str;
+
+    /// An entry's exact bytes and its salt; none past the end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn body(&self, position: u64) -> Result<Option<Body>, Fatal>;
+
+    /// A stored hash of the tree; none past the end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn node(&self, number: u64) -> Result<Option<Digest>, Fatal>;
+
+    /// The newest tree head that may have been signed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn signed(&self) -> Result<Option<Head>, Fatal>;
+
+    /// Keeps `new` as the newest tree head that may be signed, if `expected` still is. When it
+    /// returns, it survives power loss; only then may it be signed.
+    ///
+    /// # Errors
+    /// `Conflict`: nothing was kept. `Fatal`: it may or may not have been kept.
+    fn keep_signed(&self, expected: Option<Head>, new: Head) -> Result<(), SignError>;
+}
+
+/// The tree hashes of a log, for proofs and tiles.
+pub struct Nodes<'a>(pub &'a dyn EventLog);
+
+impl Hashes for Nodes<'_> {
+    fn hash(&self, number: u64) -> Result<Digest, TreeError> {
+        let found = self.0.node(number).map_err(|fatal| TreeError::new(fatal.to_string()))?;
+        found.ok_or_else(|| TreeError::new(format!("hash {number} is missing")))
+    }
 }

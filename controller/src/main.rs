@@ -94,15 +94,28 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn check_log(file: &ConfigFile) -> anyhow::Result<()> {
-    use controller::log::{EventLog as _, RocksLog, check};
+    use controller::log::{EventLog as _, RocksLog, check, publish};
+    use controller::registry::OwnKeys;
     let config = config::load(&file.config)?;
     let log = RocksLog::open(&config.state_dir.join("log"))?;
-    let faults = check::check(&log);
+    let keys = OwnKeys::open(&config.state_dir)?;
+    let vkey = publish::log_vkey(&publish::origin(&log, &config.domain), keys.log.public());
+    let mut faults = check::check(&log);
+    let public = config.state_dir.join(publish::FOLDER);
+    for fault in check::check_published(&log, &public, &vkey) {
+        if !faults.iter().any(|known| known.entry() == fault.entry() && fault.entry().is_some()) {
+            faults.push(fault);
+        }
+    }
     for fault in &faults {
         say(&fault.to_string());
     }
     anyhow::ensure!(faults.is_empty(), "the log has {} fault(s)", faults.len());
-    say(&format!("the log is whole: {} entries", log.head()?));
+    say(&format!(
+        "the log is whole: {} entries; {} of them are signed and published",
+        log.head()?,
+        log.signed()?.map_or(0, |head| head.size)
+    ));
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
 //! | [`binding`] | makes and checks the bundle |
+//! | [`proving`] | gathers what proves the records and the custody record |
 //! | [`memory`] | what is remembered between tries; in memory only |
 //! | [`keyring`] | released keys of bundles not made yet |
 //! | [`retry`] | when failed work is due again (pure) |
@@ -27,12 +28,14 @@ pub mod holds;
 pub mod keyring;
 pub mod memory;
 pub mod progress;
+pub mod proving;
 pub mod retry;
 pub mod sites;
 pub mod waiting;
 
 pub use driver::{Parts, run};
 pub use progress::Progress;
+pub use proving::Proving;
 pub use sites::Sites;
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`person`] | accounts: adding, ending |
 //! | [`site`] | enrolment, certificates, revocation, cameras |
+//! | [`keys`] | the sites' keys that are not believed any more; their logs |
 //! | [`token`] | the two kinds of token, as text and as digest |
 //! | [`authority`] | the key that vouches for the sites' keys |
+//! | [`own`] | the controller's own log key and witness key |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +18,14 @@ use crate::access::{Actor, Code, Principal, Refusal, Role};
 use crate::log::{Event, Stored};
 
 pub mod authority;
+pub mod keys;
+pub mod own;
 pub mod person;
 pub mod site;
 pub mod token;
 
 pub use authority::Authority;
+pub use own::OwnKeys;
 pub use person::Account;
 pub use site::SiteEntry;
 
@@ -147,10 +152,14 @@ impl Registry {
             Event::SiteEnrolled(e) => site::apply_enrolled(self, e, stored.at),
             Event::SiteRenewed(e) => site::apply_renewed(self, e),
             Event::SiteRevoked(e) => site::apply_revoked(self, e),
+            Event::KeyRevoked(e) => keys::apply_revoked(self, e),
+            Event::LogBegan(e) => keys::apply_began(self, e),
+            Event::LogContradicted(e) => keys::apply_contradicted(self, e, stored.at),
             Event::SiteConnected(e) => site::apply_connected(self, &e.site, stored.at),
             Event::SiteDisconnected(e) => site::apply_disconnected(self, &e.site, stored.at),
             Event::CamerasAnnounced(e) => site::apply_cameras(self, e),
             Event::ConnectionRefused(_)
+            | Event::LogsStamped(_)
             | Event::EvidenceRequested(_)
             | Event::CaseApproved(_)
             | Event::CaseRefused(_)

@@ -18,11 +18,14 @@ use crate::config::Config;
 use crate::fleet::{self, Fleet};
 use crate::ledger::{Command, Ledger};
 use crate::limits;
-use crate::log::{Fatal, RocksLog};
+use crate::log::publish;
+use crate::log::{Fatal, Publisher, RocksLog};
 use crate::pki::{self, PkiError};
-use crate::reconcile::{self, Progress};
+use crate::reconcile::{self, Progress, Proving};
 use crate::registry::authority::AuthorityError;
-use crate::registry::{Authority, token};
+use crate::registry::{Authority, OwnKeys, own, token};
+use crate::witnessing::stamping::{self, StampAuthority};
+use crate::witnessing::{self, Book, Estate, Outside, OwnWitness, Witnessing, web};
 
 /// The file with the first administrator's token.
 pub const TOKEN_FILE: &str = "administrator.token";
@@ -60,6 +63,12 @@ pub enum RunError {
     /// The sites' door.
     #[error("the door for the sites cannot be opened")]
     Fleet(#[source] fleet::OpenError),
+    /// What is kept of witnessing.
+    #[error("what is kept of witnessing cannot be used")]
+    Witnessing(#[source] witnessing::book::BookError),
+    /// An outside witness or time-stamping authority.
+    #[error("an outside party of the settings cannot be used")]
+    Outside(#[source] web::WebError),
     /// The API.
     #[error("the API cannot be opened")]
     Api(#[source] ServeError),
@@ -149,12 +158,14 @@ pub async fn start(
         tasks: tasks.clone(),
     })
     .map_err(RunError::Fleet)?;
+    let watched = watch(config, clock, tasks, &ledger, &fleet)?;
     let progress = Progress::default();
     let vault = state.join("vault");
     let parts = api::Parts {
         ledger: ledger.clone(),
         fleet: fleet.clone(),
         progress: progress.clone(),
+        witnessing: watched.witnessing.clone(),
         ca_sha256: certificates.digest(),
         bundles: vault.join("bundles"),
         tasks: tasks.clone(),
@@ -165,6 +176,7 @@ pub async fn start(
         sites: fleet,
         authority,
         vault,
+        proving: Some(Arc::new(watched)),
         signer: signer(config, &certificates, &pki_folder, clock)?,
         progress,
         tasks: tasks.clone(),
@@ -172,6 +184,50 @@ pub async fn start(
     tasks.spawn("reconcile driver", reconcile::run(parts));
     tracing::info!(fleet = %fleet_address, api = %api_address, "controller is up");
     Ok((Running { fleet: fleet_address, api: api_address }, ledger))
+}
+
+/// Publishes the event log, and has it and the sites' logs witnessed and stamped.
+fn watch(
+    config: &Config,
+    clock: &Clock,
+    tasks: &Tasks,
+    ledger: &Ledger,
+    fleet: &Fleet,
+) -> Result<Proving, RunError> {
+    let (state, domain) = (&config.state_dir, &config.domain);
+    let keys = OwnKeys::open(state).map_err(RunError::Authority)?;
+    let origin = publish::origin(ledger.log(), domain);
+    let publisher = Arc::new(Publisher::new(ledger.shared_log(), state, &origin, keys.log));
+    tasks.spawn("publish", publish::run(publisher.clone(), ledger.watch(), tasks.clone()));
+    let book = Book::open(&state.join("witnessing")).map(Arc::new).map_err(RunError::Witnessing)?;
+    let vkey = own::witness_vkey(domain, &keys.witness);
+    let outside = config.witnesses.iter().enumerate().map(|(number, witness)| {
+        let party = web::WebParty::new(witness.url.clone(), witness.tls_ca_path.as_deref())?;
+        let word = format!("outside-{}", number + 1);
+        let voice = witnessing::quorum::Voice { word, keys: vec![witness.vkey.clone()] };
+        Ok(Outside { name: witness.name.clone(), voice, party })
+    });
+    let witnessing = Witnessing::new(witnessing::Parts {
+        field: Estate {
+            fleet: fleet.clone(),
+            ledger: ledger.clone(),
+            publisher: publisher.clone(),
+        },
+        own: OwnWitness::new(vkey, keys.witness, book.clone(), clock.clone()),
+        book,
+        outside: outside.collect::<Result<_, _>>().map_err(RunError::Outside)?,
+        ledger: ledger.clone(),
+        forks: state.join("forks"),
+        clock: clock.clone(),
+    });
+    tasks.spawn("witnessing", witnessing.clone().run(tasks.clone()));
+    if let Some(tsa) = &config.tsa {
+        let party = web::WebParty::new(tsa.url.clone(), tsa.tls_ca_path.as_deref());
+        let party = party.map_err(RunError::Outside)?;
+        let authority = StampAuthority { name: tsa.url.to_string(), party };
+        tasks.spawn("time stamps", stamping::run(witnessing.clone(), authority, tasks.clone()));
+    }
+    Ok(Proving { fleet: fleet.clone(), publisher, witnessing })
 }
 
 /// What signs playable copies: the program that the settings name, or the one beside this program.

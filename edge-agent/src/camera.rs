@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`address`] | where a camera is and how to log in; never shows the password |
 //! | [`timeline`] | RTP time to wall time: anchor, drift, jumps (pure) |
+//! | [`sender_clock`] | how far the camera's clock is from ours, by its RTCP reports (pure) |
 //! | [`watch`] | when to give a session up, and how long to wait before the next (pure) |
 //! | [`outbox`] | the bounded queue to the recorder, and what it drops when full |
 //! | [`stream`] | what `retina` says about a stream, in our words (pure) |
@@ -28,6 +29,7 @@ pub mod address;
 #[cfg(test)]
 pub(crate) mod clip;
 pub mod outbox;
+pub mod sender_clock;
 pub mod stream;
 pub mod timeline;
 pub mod watch;
@@ -79,6 +81,8 @@ pub struct Frame {
     pub parameters: Arc<Parameters>,
     /// RTP packets lost since the frame before.
     pub lost: u32,
+    /// The camera's clock minus the recorder's, if the camera told its time within the last minute.
+    pub camera_offset_ms: Option<i64>,
 }
 
 /// What a camera does, in the order it happens.

@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
+//! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
+//! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -13,8 +15,12 @@ use custody::{CameraId, SiteId};
 use host::settings::{self, LoadError, Mistakes, Section};
 
 mod camera;
+mod evidence;
+mod identity;
 
 pub use camera::{Camera, Masking, Place};
+pub use evidence::{BadDomain, Domain};
+pub use identity::{Identity, Token};
 
 /// The law's ceiling: nothing unheld is kept longer.
 pub const RETAIN_MAX_S: u64 = 31 * 86_400;
@@ -30,6 +36,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Whom to call.
     pub controller: Controller,
+    /// Where the site's identity key lies.
+    pub identity: Identity,
+    /// The domain in the names of the site's log and witness.
+    pub domain: Domain,
     /// How to record.
     pub recording: Recording,
     /// Bytes per second that pulls may use; 0: no limit.
@@ -82,6 +92,8 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let site: Option<SiteId> = top.required("site");
         let state_dir: Option<PathBuf> = top.required("state_dir");
         let controller = top.section("controller", controller);
+        let identity = top.section("identity", identity::read);
+        let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
@@ -93,6 +105,8 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             site: site?,
             state_dir: state_dir?,
             controller: controller?,
+            identity: identity?,
+            domain: domain?,
             recording,
             pull_bytes_per_second,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
@@ -199,6 +213,48 @@ mod tests {
         }
         let lines: Vec<usize> = parse(&text).unwrap_err().0.iter().map(|m| m.line).collect();
         assert!(lines.iter().all(|line| *line > 1) && lines.is_sorted(), "{lines:?}");
+    }
+
+    #[test]
+    fn a_token_is_named_whole_or_its_mistakes_are() {
+        let token = |body: &str| parse(&EXAMPLE.replace("kind = \"file\"", body));
+        let whole = "kind = \"pkcs11\"\nmodule = \"/usr/lib/m.so\"\ntoken_label = \"east\"\n\
+                     pin_path = \"/etc/watchhouse/pin\"";
+        if cfg!(feature = "hsm") {
+            let Ok(Config { identity: Identity::Pkcs11(token), .. }) = token(whole) else {
+                panic!("not read: {whole}");
+            };
+            assert_eq!(token.key_label, "watchhouse-identity");
+            assert_eq!(token.pin_path, Path::new("/etc/watchhouse/pin"));
+        }
+        let wrong = "kind = \"pkcs11\"\nmodule = \"m.so\"\ntoken_label = \" east\"\nslot = 1";
+        let mistakes = token(wrong).unwrap_err();
+        let said = mistakes.to_string();
+        for expected in [
+            "identity.module: must begin at the root",
+            "identity.token_label: must be 1 to 32 bytes",
+            "identity.pin_path: missing",
+            "identity.slot: unknown key",
+        ] {
+            assert!(said.contains(expected), "{expected} not in:\n{said}");
+        }
+        assert!(mistakes.0.iter().all(|mistake| mistake.line > 1), "{said}");
+        // A token's keys beside a file are a mistake as well: somebody means one of the two.
+        let both = whole.replace("pkcs11", "file");
+        assert!(token(&both).unwrap_err().to_string().contains("identity.module: unknown key"));
+        assert!(token("kind = \"tpm\"").unwrap_err().to_string().contains("\"file\", \"pkcs11\""));
+    }
+
+    #[test]
+    fn the_domain_is_one_in_small_letters() {
+        let with = |domain: &str| parse(&EXAMPLE.replace("watchhouse.example", domain));
+        assert_eq!(with("cctv.force.police.uk").unwrap().domain.as_str(), "cctv.force.police.uk");
+        for bad in ["", "Force.uk", "force..uk", "-force.uk", "force.uk/log", "a b"] {
+            let said = with(bad).unwrap_err().to_string();
+            assert!(said.contains("evidence.domain: must be a domain"), "{bad}: {said}");
+        }
+        let without = EXAMPLE.replace("domain = \"watchhouse.example\"", "");
+        assert_eq!(parse(&without).unwrap().domain, Domain::default());
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | [`store`] | keeps it through power loss, and proves it |
 //! | [`record`] | drives one camera through the rooms above |
 //! | [`retention`] | erases exactly what may be erased |
+//! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
 //! | [`run`] | puts the rooms together |
@@ -28,3 +29,4 @@ pub mod run;
 pub mod seal;
 pub mod segment;
 pub mod store;
+pub mod witness;

@@ -26,8 +26,12 @@ pub const DETAIL_CHARS_MAX: usize = 200;
 /// 2.2 kB, and 3 000 links are two days and two hours of minutes.
 pub const FIND_LINKS_MAX: usize = 3_000;
 
-/// Bytes of envelopes in one answer to find: 8 MiB less 1 MiB for the rest of the message.
+/// Bytes of envelopes in one answer to find: 8 MiB less 1 MiB for certificates and the rest.
 pub const FIND_BYTES_MAX: usize = 7 << 20;
+
+/// Key certificates in one answer to find: a day has one key and each start another, so a span of 3 000
+/// minutes has three and whatever restarts there were; the rest are in the copied log. 300 kB.
+pub const FIND_KEY_CERTS_MAX: usize = 256;
 
 /// Holds at a site: one hold names one camera; 67 cameras in 60 cases at once is 4 020. All are in
 /// memory, 300 bytes each.

@@ -11,6 +11,7 @@
 //! | `link/serve.rs` | the gRPC service `Agent`, which the controller calls |
 //! | `link/upload.rs` | pulled files, each on its own stream, paced |
 //! | `link/report.rs` | what the site says of itself |
+//! | `link/foreign.rs` | which checkpoint of another log the manifests name (pure) |
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,10 +22,12 @@ use host::{Clock, Tasks};
 use crate::config::Config;
 use crate::record::Recorder;
 use crate::store::Store;
+use crate::witness::Witness;
 
 pub mod credentials;
 mod dial;
 mod enrol;
+mod foreign;
 mod report;
 mod serve;
 mod session;
@@ -41,6 +44,8 @@ pub struct Parts {
     pub store: Store,
     /// What is being recorded.
     pub recorders: Arc<Vec<Recorder>>,
+    /// What is seen of other logs.
+    pub witness: Witness,
     /// Time.
     pub clock: Clock,
     /// Where its tasks hang.

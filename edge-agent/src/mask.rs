@@ -85,6 +85,12 @@ impl CleanFrame {
         self.frame.lost
     }
 
+    /// The camera's clock minus the recorder's when the frame came in, if known.
+    #[must_use]
+    pub fn camera_offset_ms(&self) -> Option<i64> {
+        self.frame.camera_offset_ms
+    }
+
     /// Which mask was burned in; `None` if the camera requires none.
     #[must_use]
     pub fn applied(&self) -> Option<&Arc<Applied>> {

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`health`] | what is known of a camera now: state, rates, last frame (pure) |
+//! | [`pulse`] | the log's checkpoint each second, the site's heartbeat each minute |
 //! | `record/keeper.rs` | applies the cutter's outputs to the store, off the async threads |
 //!
 //! Two bounded queues lie on the way, each emptied by dropping whole frames up to the next key
@@ -25,6 +26,7 @@ use crate::store::Store;
 
 pub mod health;
 mod keeper;
+pub mod pulse;
 
 pub use health::{Health, Snapshot};
 use keeper::{Keeper, Outcome};

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use custody::CameraId;
+use custody::log::Checkpoint;
 use host::{Clock, Tasks};
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
-use crate::seal::Identity;
+use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
+use crate::witness::{Witness, WitnessError};
 use crate::{link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
@@ -42,7 +44,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     host::durable::create_folder(&state_dir).with_context(|| {
         format!("{}: cannot be created; check the disc and the owner", state_dir.display())
     })?;
-    let identity = Identity::load(&state_dir, &config.site, config_bytes)
+    let identity = identity(&config, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
     let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
@@ -51,11 +53,13 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     let (fatal, mut failures) = mpsc::channel(4);
     let parts =
         record::Parts { store: store.clone(), clock: clock.clone(), tasks: tasks.clone(), fatal };
-    let recorders = config
+    let recorders: Vec<_> = config
         .cameras
         .iter()
         .map(|camera| record::start(&parts, camera.clone(), config.recording))
         .collect();
+    let recorders = Arc::new(recorders);
+    record::pulse::start(&parts, Arc::clone(&recorders));
     let rules = retention::Rules {
         retain_us: i64::try_from(config.recording.retain_s).unwrap_or(i64::MAX / 1_000_000)
             * 1_000_000,
@@ -63,10 +67,12 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     };
     let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
     tasks.spawn("retention", sweeper.run(tasks.clone()));
+    let witness = witness(&store, &state_dir, clock.clone())?;
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
-        recorders: Arc::new(recorders),
+        witness,
+        recorders,
         clock,
         tasks: tasks.clone(),
     });
@@ -77,7 +83,25 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     tracing::info!("stopping: closing and signing open segments");
     let all_ended = tasks.shut_down(SHUTDOWN).await;
     if all_ended && ended.is_ok() {
-        tokio::task::spawn_blocking(move || store.stop()).await.context("closing the store")??;
+        let stopping = move || store.stop().and_then(|()| store.publish().map(drop));
+        tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
+}
+
+/// Who signs, by the key that the settings name.
+fn identity(config: &Config, bytes: &[u8]) -> Result<Identity, KeyError> {
+    let key = identity_key::open(&config.identity, &config.state_dir)?;
+    Identity::with_key(key, &config.state_dir, &config.site, config.domain.as_str(), bytes)
+}
+
+/// The witness of other logs, which cosigns by the site's witness key.
+fn witness(store: &Store, state_dir: &Path, clock: Clock) -> Result<Witness, WitnessError> {
+    let own_logs = store.identity().log_origin("");
+    let signing = store.clone();
+    let cosign = Box::new(move |checkpoint: &Checkpoint, at| {
+        let identity = signing.identity();
+        checkpoint.cosign(&identity.witness_name(), identity.witness_key(), at)
+    });
+    Witness::open(state_dir, &own_logs, clock, cosign)
 }

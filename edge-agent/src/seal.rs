@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`identity`] | who signs: the site's evidence key, this run, this program |
+//! | [`identity`] | who signs: this site, this run, this program; records keys and their change |
+//! | [`identity_key`] | the key that the authority vouches for: in a file, or behind the same trait |
 //! | [`key_ring`] | the site key and the hourly keys, as files; destroying one is erasure |
 //! | [`fragment`] | the only maker of sealed fragments |
 //!
@@ -13,8 +14,10 @@
 
 pub mod fragment;
 pub mod identity;
+pub mod identity_key;
 pub mod key_ring;
 
 pub use fragment::{Plain, SealedFragment, Sealer};
 pub use identity::Identity;
+pub use identity_key::{FileKey, IdentityKey};
 pub use key_ring::{KeyError, KeyRing};

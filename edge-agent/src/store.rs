@@ -4,7 +4,9 @@
 //! ```text
 //! segments/<camera>/<YYYY-MM-DD>/<HH>/<seq>.whseg     footage, append-only, self-describing
 //! index/                                              RocksDB: links, site log, holds, see `key`
-//! keys/                                               see `seal::key_ring`
+//! log/                                                the site log in public, see `publish`
+//! keys/                                               see `seal::key_ring`, `seal::identity`
+//! keys/certs/<key>.dsse                               each records key's certificate once more
 //! holds/<hold>.<camera>.dsse                          each standing hold once more
 //! volume.json, segments/volume.json                   which belong together, see `volume`
 //! ```
@@ -15,10 +17,13 @@
 //!    names that one's digest, and its number is the next.
 //! 2. A stored link implies a file of that length and root. Every file under `segments` is stored,
 //!    being written, or condemned.
-//! 3. The site log is dense, every entry is signed, and links, heads, holds, tallies and the order of
-//!    expiry are what the log tells. Nothing reads an entry before it would survive power loss.
+//! 3. The site log is dense, every entry is signed, and links, heads, holds, masks, tallies and the
+//!    order of expiry are what the log tells. Nothing reads an entry before it would survive power
+//!    loss. Each signer's certificate stands earlier in the log and covers the record's time.
 //! 4. No erase record names a segment under a hold that stood then.
 //! 5. A key is on the disc while a stored or open segment needs it, and in no other place.
+//! 6. The log's tree is that of its entries; every checkpoint that was or may have been signed is a
+//!    beginning of it, and the static files are its tiles.
 //!
 //! # Steps (each a [`Step`]; after a failed sync or index write the process ends)
 //!
@@ -29,6 +34,8 @@
 //! | close | sign · write manifest · sync file · one synced batch: link, log, head, tally |
 //! | gap | sign · one synced batch |
 //! | hold | sign · `holds/` file · one synced batch |
+//! | records key | certify · `keys/certs/` file · one synced batch · sign with it |
+//! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
 //! | erase | sign · one synced batch (log, link erased, condemned) · unlink · sync folder · forget condemned · destroy hour key |
 //!
 //! Power loss between any two leaves what the next start finishes: an `opened` row (close or index
@@ -40,16 +47,20 @@ mod core;
 mod disc;
 mod erase;
 mod error;
+mod heartbeat;
 mod holds;
 mod index;
 mod key;
 mod open_file;
 mod path;
 mod place;
+mod publish;
 mod read;
 mod rebuild;
 mod recover;
 mod salvage;
+mod signing;
+mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod volume;
@@ -61,12 +72,15 @@ use std::sync::atomic::Ordering;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
+use custody::log::VerifierKey;
+use custody::manifest::ForeignCheckpoint;
 use custody::record::{EraseReason, GapReason, Hold, SegmentRef};
 use custody::sealing::Key;
-use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, KeyId, Seq, WallTime};
 use host::Clock;
 
 pub use check::{Checked, Depth, Finding};
+pub use core::Alarm;
 pub use disc::{Disc, RealDisc, Step};
 pub use erase::Space;
 pub use error::StoreError;
@@ -199,6 +213,85 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         read::log_read(&self.core, first, count_max, bytes_max)
+    }
+
+    /// The site log's name, as its checkpoints carry it.
+    #[must_use]
+    pub fn log_origin(&self) -> &str {
+        &self.core.origin
+    }
+
+    /// The key that checks the site log's checkpoints.
+    #[must_use]
+    pub fn log_vkey(&self) -> VerifierKey {
+        publish::vkey(&self.core)
+    }
+
+    /// Publishes the log's tree if it has grown; gives the newest checkpoint's note. None when the log
+    /// contradicts what was published of it: then [`Self::alarms`] says so.
+    ///
+    /// # Errors
+    /// `DiscFull`, `DiscFault`: nothing is lost, try again. `Fatal`.
+    pub fn publish(&self) -> Result<Option<Arc<[u8]>>, StoreError> {
+        publish::publish(&self.core)
+    }
+
+    /// The newest published checkpoint's note; none before the first of this run.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Arc<[u8]>> {
+        publish::note(&self.core)
+    }
+
+    /// The root of the log's tree when it had `size` entries.
+    ///
+    /// # Errors
+    /// `Refused` when there are fewer; `Fatal` when the index does not read.
+    pub fn log_root(&self, size: u64) -> Result<Digest, StoreError> {
+        publish::root(&self.core, size)
+    }
+
+    /// The audit path of the entry at `place` in the tree of `size`, lowest sibling first.
+    ///
+    /// # Errors
+    /// `Refused` when it is not in that tree, or there are fewer entries; `Fatal`.
+    pub fn inclusion_proof(&self, size: u64, place: u64) -> Result<Vec<Digest>, StoreError> {
+        publish::inclusion(&self.core, size, place)
+    }
+
+    /// That the tree of `size` continues the tree of `old`.
+    ///
+    /// # Errors
+    /// `Refused` when there are fewer entries; `Fatal`.
+    pub fn consistency_proof(&self, size: u64, old: u64) -> Result<Vec<Digest>, StoreError> {
+        publish::consistency(&self.core, size, old)
+    }
+
+    /// The envelope of the newest certificate of the key with this id; none if it has none here.
+    ///
+    /// # Errors
+    /// `Fatal` when the index does not read.
+    pub fn key_cert(&self, key: &KeyId) -> Result<Option<Vec<u8>>, StoreError> {
+        signing::cert_of(&self.core, key)
+    }
+
+    /// Remembers the newest cosigned checkpoint of another log: manifests name it from now on.
+    pub fn set_foreign_checkpoint(&self, checkpoint: ForeignCheckpoint) {
+        *core::lock(&self.core.foreign) = Some(checkpoint);
+    }
+
+    /// Logs that the site runs, with each camera's chain and the state given for it; changes the
+    /// records key when its time is nearly over. Once a minute.
+    ///
+    /// # Errors
+    /// `Refused` for a camera that is not one here. `Fatal`.
+    pub fn heartbeat(&self, states: &BTreeMap<CameraId, String>) -> Result<(), StoreError> {
+        heartbeat::beat(&self.core, states)
+    }
+
+    /// What a person must see to: a stable code, and words. Recording goes on meanwhile.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<(&'static str, String)> {
+        heartbeat::alarms(&self.core)
     }
 
     /// The links of a camera's chain that touch `span`, in order and without holes.

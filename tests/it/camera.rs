@@ -128,6 +128,28 @@ async fn what_real_cameras_send_arrives_byte_for_byte() {
     }
 }
 
+/// What the camera is found to be ahead by, in milliseconds, once its second report has come.
+async fn offset_ms(listener: &mut Listener) -> i64 {
+    loop {
+        if let Some(offset_ms) = listener.frames(1).await[0].camera_offset_ms {
+            return offset_ms;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_camera_whose_clock_is_wrong_is_told_from_one_whose_clock_is_right() {
+    for ahead_s in [0, -3600, 90] {
+        let clips = [("cam", Clip::WalkwayH264)];
+        let cameras = Cameras::start_ahead(clips, Auth::Open, ahead_s).await.unwrap();
+        let mut listener = Listener::at(cameras.url("cam").unwrap());
+        let off_ms = offset_ms(&mut listener).await - ahead_s * 1000;
+        // What a report needs on its way here, and what this machine may be busy with meanwhile.
+        assert!((-2000..=50).contains(&off_ms), "{ahead_s} s: {off_ms} ms off");
+        listener.end().await;
+    }
+}
+
 #[tokio::test]
 async fn protected_cameras_want_the_right_password_and_nobody_else_learns_it() {
     for auth in [Auth::Basic, Auth::Digest] {

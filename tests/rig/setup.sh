@@ -13,7 +13,11 @@ packages=(
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     # What tests look through: a decoder, a browser for bundles, a place for ansible-core.
     ffmpeg chromium faketime python3-venv
+    # Verifiers that nobody here wrote: Go's checksum database code, age, openssl; a soft token.
+    golang-go golang-golang-x-mod-dev age openssl softhsm2 unzip xxd
 )
+# Runs the verifier page outside a browser; any version from 18 on will do.
+command -v node >/dev/null 2>&1 || packages+=(nodejs)
 rust_minor_min=95
 
 fail() {

@@ -6,9 +6,11 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 mod ingest;
+mod log;
+mod overhead;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest"];
+pub const NAMES: &[&str] = &["ingest", "log", "overhead"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -42,6 +44,11 @@ pub struct Figure {
 pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "ingest" => ingest::run(folder).await,
+        "overhead" => overhead::run(folder).await,
+        "log" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || log::run(&folder)).await?
+        }
         other => bail!("no benchmark {other}"),
     }
 }

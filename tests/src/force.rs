@@ -130,12 +130,20 @@ impl Force {
     /// # Errors
     /// When a program does not start or does not answer.
     pub async fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, "").await
+    }
+
+    /// As [`Self::start`], with `more` at the end of the controller's settings.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(folder: &Path, more: &str) -> Result<Self> {
         let (api_port, fleet_port) = (free_tcp_port(), free_udp_port());
         fs::create_dir_all(folder.join("etc"))?;
         let state = folder.join("controller");
         let config = format!(
             "state_dir = \"{}\"\n\n[listen]\nfleet = \"127.0.0.1:{fleet_port}\"\n\
-             api = \"127.0.0.1:{api_port}\"\nnames = [\"127.0.0.1\", \"localhost\"]\n",
+             api = \"127.0.0.1:{api_port}\"\nnames = [\"127.0.0.1\", \"localhost\"]\n\n{more}",
             state.display()
         );
         let config_path = folder.join("etc/controller.toml");

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cameras`] | real RTSP cameras (GStreamer) from clips, that can go away and come back |
 //! | [`faulty`] | an RTSP camera that misbehaves in one chosen way |
+//! | [`foreign`] | verifiers, witnesses and authorities that nobody here wrote |
 //! | [`footage`] | the clips, and their access units |
 //! | [`impair`] | a UDP path with loss, delay and cuts, for QUIC |
 //! | [`process`] | our programs, their logs, their deaths |
@@ -19,6 +20,7 @@ pub mod dice;
 pub mod eventually;
 pub mod faulty;
 pub mod footage;
+pub mod foreign;
 pub mod impair;
 pub mod ports;
 pub mod process;

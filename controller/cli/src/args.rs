@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Shows what is wrong with sites and cameras, problems first; ends with 6 if anything is.
     Health,
+    /// Lists the transparency logs and who has witnessed them.
+    Logs,
     /// Accounts of people and systems.
     #[command(subcommand)]
     People(PeopleCommand),
@@ -106,6 +108,18 @@ pub enum SiteCommand {
         /// How long the token lives, in hours; at most 168.
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
         hours: u32,
+    },
+    /// Ends the belief in one of a site's keys: what it signed counts only where witnesses had
+    /// cosigned it by now.
+    RevokeKey {
+        /// The site.
+        site: SiteId,
+        /// The key, 16 hexadecimal digits, as its records name it.
+        #[arg(long)]
+        key: String,
+        /// Why; kept in the audit trail.
+        #[arg(long)]
+        reason: String,
     },
     /// Ends a site's certificates at once.
     Revoke {

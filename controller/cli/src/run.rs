@@ -22,6 +22,7 @@ pub async fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Site(command) => estate::site(args, command).await,
         Command::Cameras { site } => estate::cameras(args, site.as_ref()).await,
         Command::Health => estate::health(args).await,
+        Command::Logs => estate::logs(args).await,
         Command::People(command) => people::run(args, command).await,
         Command::Evidence(command) => evidence::run(args, command).await,
         Command::Hold(command) => holds::run(args, command).await,

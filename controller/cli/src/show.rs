@@ -13,6 +13,7 @@ use crate::failure::{Failure, printable};
 pub mod audit;
 pub mod cases;
 pub mod estate;
+pub mod logs;
 
 /// Something that is shown as a row of a table or an object of JSON.
 pub trait Row: Serialize {

@@ -46,6 +46,10 @@ acts! {
     CreateEnrolmentToken = "create-enrolment-token",
     /// End a site's certificates.
     RevokeSite = "revoke-site",
+    /// Say that a key of a site is not believed any more.
+    RevokeKey = "revoke-key",
+    /// See the transparency logs and who has witnessed them.
+    SeeLogs = "see-logs",
     /// Add an account.
     AddPerson = "add-person",
     /// See the accounts.

@@ -79,6 +79,10 @@ codes! {
     SiteUnknown = "site-unknown",
     /// The site's certificates have been ended.
     SiteRevoked = "site-revoked",
+    /// The site has no such key.
+    KeyUnknown = "key-unknown",
+    /// The key is not believed any more already.
+    KeyRevoked = "key-revoked",
     /// The site's evidence key is no key, or another site's.
     EvidenceKeyInvalid = "evidence-key-invalid",
     /// The bundle's files are not there.

@@ -34,8 +34,12 @@ fn roles(act: Act) -> &'static [Role] {
             Role::Supplier,
             Role::System,
         ],
+        Act::SeeLogs => {
+            &[Role::Auditor, Role::Technician, Role::AssetOwner, Role::Dpo, Role::Administrator]
+        }
         Act::CreateEnrolmentToken
         | Act::RevokeSite
+        | Act::RevokeKey
         | Act::AddPerson
         | Act::SeePeople
         | Act::SuspendPerson => &[Role::Administrator],
@@ -60,6 +64,8 @@ fn is_controllers(act: Act) -> bool {
         | Act::SeeEstate
         | Act::CreateEnrolmentToken
         | Act::RevokeSite
+        | Act::RevokeKey
+        | Act::SeeLogs
         | Act::SeePeople
         | Act::SuspendPerson => false,
     }
@@ -151,7 +157,8 @@ mod tests {
     fn each_role_may_do_its_own_work_and_nothing_else() {
         use Act::{
             AddPerson, CreateEnrolmentToken, FetchBundle, PlaceHold, ReadAudit, ReleaseHold,
-            RequestEvidence, RevokeSite, SeeCase, SeeEstate, SeeHolds, SeePeople, SuspendPerson,
+            RequestEvidence, RevokeKey, RevokeSite, SeeCase, SeeEstate, SeeHolds, SeeLogs,
+            SeePeople, SuspendPerson,
         };
         use Role::{
             Administrator, AssetOwner, Auditor, Authoriser, Board, Dpo, Recipient, Requester,
@@ -169,16 +176,26 @@ mod tests {
                     ReleaseHold,
                     SeeHolds,
                     SeeEstate,
+                    SeeLogs,
                 ],
             ),
             (Authoriser, &[Act::ApproveCase, Act::RefuseCase, SeeCase, SeeHolds, SeeEstate]),
             (Viewer, &[SeeEstate]),
-            (AssetOwner, &[SeeCase, SeeHolds, ReadAudit, SeeEstate]),
-            (Dpo, &[SeeCase, SeeHolds, ReadAudit, SeeEstate]),
-            (Auditor, &[ReadAudit]),
+            (AssetOwner, &[SeeCase, SeeHolds, ReadAudit, SeeEstate, SeeLogs]),
+            (Dpo, &[SeeCase, SeeHolds, ReadAudit, SeeEstate, SeeLogs]),
+            (Auditor, &[ReadAudit, SeeLogs]),
             (
                 Administrator,
-                &[SeeEstate, CreateEnrolmentToken, RevokeSite, AddPerson, SeePeople, SuspendPerson],
+                &[
+                    SeeEstate,
+                    CreateEnrolmentToken,
+                    RevokeSite,
+                    RevokeKey,
+                    SeeLogs,
+                    AddPerson,
+                    SeePeople,
+                    SuspendPerson,
+                ],
             ),
             (Supplier, &[SeeEstate]),
             (Board, &[]),

@@ -16,6 +16,7 @@ use crate::ledger::{Command, Event, Ledger};
 use crate::limits;
 use crate::log::event::audit::AccessRefused;
 use crate::reconcile::Progress;
+use crate::witnessing::{self, Witnessing};
 
 /// What the services need.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// How the sites are.
     pub fleet: Fleet,
+    /// How the logs are witnessed.
+    pub witnessing: Witnessing<witnessing::Estate>,
     /// How cases under way are doing.
     pub progress: Progress,
     /// The digest of the authority's certificate, for enrolment tokens.

@@ -1,11 +1,12 @@
 //! The service `Estate`: what the log says exists, joined with what the sites report.
 
-use custody::{CameraId, SiteId};
+use custody::{CameraId, KeyId, SiteId};
 use proto::v1;
 use proto::v1::estate_server::Estate;
 use tonic::{Request, Response, Status};
 
 use super::door::{Door, name};
+use super::logs;
 use crate::access::{Act, Object};
 use crate::fleet::Presence;
 use crate::ledger::{Command, Event};
@@ -32,7 +33,7 @@ impl Estate for EstateService {
             let sites = state.registry.sites();
             sites.map(|(id, entry)| site(id, entry, presence.get(id))).collect()
         });
-        Ok(Response::new(v1::ListSitesResponse { sites }))
+        Ok(Response::new(v1::ListSitesResponse { sites, alarms: logs::alarms(parts) }))
     }
 
     async fn list_cameras(
@@ -101,6 +102,40 @@ impl Estate for EstateService {
         self.0.send(actor, Command::RevokeSite { site, reason }).await?;
         Ok(Response::new(v1::RevokeSiteResponse {}))
     }
+
+    async fn revoke_key(
+        &self,
+        request: Request<v1::RevokeKeyRequest>,
+    ) -> Result<Response<v1::RevokeKeyResponse>, Status> {
+        let actor = self.0.actor(&request).await?;
+        let v1::RevokeKeyRequest { site, key_id, reason } = request.into_inner();
+        let key_id = KeyId(key_id);
+        let named = name(&site).and_then(|site: SiteId| {
+            let lines = logs::lines(self.0.parts(), &site, &key_id)?;
+            Ok((site, lines))
+        });
+        let (site, lines) = match named {
+            Ok(named) => named,
+            Err(refusal) => return Err(self.0.refuse(&actor, Act::RevokeKey, refusal).await),
+        };
+        let shown = lines
+            .iter()
+            .map(|line| v1::KeyLine { origin: line.origin.clone(), log_size: line.log_size });
+        let lines_shown = shown.collect();
+        self.0.send(actor, Command::RevokeKey { site, key_id, lines, reason }).await?;
+        Ok(Response::new(v1::RevokeKeyResponse { lines: lines_shown }))
+    }
+
+    async fn list_logs(
+        &self,
+        request: Request<v1::ListLogsRequest>,
+    ) -> Result<Response<v1::ListLogsResponse>, Status> {
+        let actor = self.0.actor(&request).await?;
+        self.0.permit(&actor, Act::SeeLogs, Object::Estate).await?;
+        let standing = self.0.parts().witnessing.standing();
+        let logs = standing.into_iter().map(logs::log).collect();
+        Ok(Response::new(v1::ListLogsResponse { logs }))
+    }
 }
 
 fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site {
@@ -141,6 +176,7 @@ fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site
         holds: report.holds,
         segments: report.segments,
         stored_bytes: report.stored_bytes,
+        log_alarm: logs::alarm(entry),
     }
 }
 

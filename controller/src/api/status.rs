@@ -33,8 +33,9 @@ fn grpc(code: Code) -> Grpc {
         | Code::CaseUnknown
         | Code::HoldUnknown
         | Code::PersonUnknown
+        | Code::KeyUnknown
         | Code::SiteUnknown => Grpc::NotFound,
-        Code::PersonExists => Grpc::AlreadyExists,
+        Code::PersonExists | Code::KeyRevoked => Grpc::AlreadyExists,
         Code::NoFootage
         | Code::CaseState
         | Code::HoldState

@@ -102,14 +102,7 @@ impl Scene {
     async fn new() -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            state_dir: folder.path().to_owned(),
-            fleet: "127.0.0.1:0".parse().unwrap(),
-            api: "127.0.0.1:0".parse().unwrap(),
-            names: vec!["controller.example".to_owned()],
-            pull_bytes_per_second: 0,
-            c2pa_sign: None,
-        };
+        let config = crate::config::on_loopback(folder.path());
         let (clock, tasks, officer) = (Clock::system(), Tasks::new(), token::new_bearer());
         run::init(&config, &"s.root".parse().unwrap(), &clock).unwrap();
         earlier_run(folder.path(), &officer);

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
-use custody::record::Record;
 use custody::sealing::Key;
 use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
 use proto::v1::agent_client::AgentClient;
 use proto::v1::{
     FindRequest, PlaceHoldRequest, PullItem, PullRequest, ReleaseHoldRequest, ReleaseKeysRequest,
+    WitnessRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::signers::Shown;
 use super::{Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
 
 /// Files asked for at once; the rest follow.
@@ -40,15 +41,12 @@ impl Fleet {
             FindRequest { camera: camera.to_string(), from_us: span.from.0, to_us: span.to.0 };
         let answer = self.agent(site)?.find(request).await.map_err(|s| failed(site, &s))?;
         let answer = answer.into_inner();
-        let keys = self.evidence_keys(site);
+        let broken = |why: String| FleetError::Broken { site: site.clone(), why };
+        let shown = Shown::read(site, &self.identity(site), &answer.key_certs).map_err(broken)?;
         let mut records = Vec::with_capacity(answer.records.len());
         for found in answer.records {
-            let broken = |why: String| FleetError::Broken { site: site.clone(), why };
             let envelope = Envelope::read(&found.envelope).map_err(|r| broken(r.to_string()))?;
-            let record = keys
-                .iter()
-                .find_map(|key| Record::check(&envelope, key).ok())
-                .ok_or_else(|| broken("a record is not signed by the site's key".to_owned()))?;
+            let record = shown.check(&envelope).map_err(broken)?;
             records.push(FoundRecord { envelope, record, file_bytes: found.file_bytes });
         }
         Ok(Found { camera_known: answer.camera_known, records })
@@ -76,6 +74,22 @@ impl Fleet {
         let answer = self.agent(site)?.place_hold(request).await.map_err(|s| failed(site, &s))?;
         let answer = answer.into_inner();
         Ok(Placed { segments: answer.segments, open: answer.open })
+    }
+
+    /// Brings the body of an `add-checkpoint` to the site's witness, for the log with this key.
+    ///
+    /// # Errors
+    /// When the site is away, or the link breaks.
+    pub(crate) async fn witness(
+        &self,
+        site: &SiteId,
+        log_vkey: String,
+        body: Vec<u8>,
+    ) -> Result<(u32, Vec<u8>), FleetError> {
+        let request = WitnessRequest { log_vkey, body };
+        let answer = self.agent(site)?.witness(request).await.map_err(|s| failed(site, &s))?;
+        let answer = answer.into_inner();
+        Ok((answer.status, answer.body))
     }
 
     /// Ends a hold. May be repeated.
@@ -167,7 +181,7 @@ impl Fleet {
     ) -> Result<ReleasedKeys, FleetError> {
         let site = camera.site();
         let broken = |why: &str| FleetError::Broken { site: site.clone(), why: why.to_owned() };
-        let mut released = ReleasedKeys { keys: Vec::new(), transfer_records: Vec::new() };
+        let mut released = ReleasedKeys::default();
         for seqs in seqs.chunks(KEYS_MAX) {
             let request = ReleaseKeysRequest {
                 case_ref: case.to_string(),
@@ -186,10 +200,9 @@ impl Fleet {
                 .ok_or_else(|| broken("the keys that came are not those asked for"))?;
             let transfer_record = Envelope::read(&answer.transfer_record)
                 .map_err(|_| broken("the transfer record does not read"))?;
-            if !self.evidence_keys(site).iter().any(|k| Record::check(&transfer_record, k).is_ok())
-            {
-                return Err(broken("the transfer record is not signed by the site"));
-            }
+            let shown = Shown::read(site, &self.identity(site), &answer.key_certs)
+                .and_then(|shown| shown.check(&transfer_record));
+            shown.map_err(|why| broken(&format!("the transfer record: {why}")))?;
             released.keys.extend(keys);
             released.transfer_records.push(transfer_record);
         }

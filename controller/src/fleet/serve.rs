@@ -1,7 +1,8 @@
 //! The gRPC service `Fleet`: what agents ask of the controller.
 
-use custody::dsse::{ENVELOPE_BYTES_MAX, Envelope};
-use custody::record::Record;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
 use custody::{CameraId, Digest, PublicKey, SiteId};
 use proto::v1::fleet_server::Fleet as FleetRpc;
 use proto::v1::{
@@ -10,9 +11,12 @@ use proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::Fleet;
+use super::mirror::{Refused, Submission, Taken};
 use super::session::{Peer, submit};
+use super::signers::Identity;
+use super::{Fleet, Note};
 use crate::ledger::{Actor, Command};
+use crate::limits;
 use crate::pki::Issued;
 
 /// No site reports more cameras.
@@ -47,29 +51,40 @@ impl FleetService {
         }
     }
 
-    /// Checks a batch of log records against the site's keys.
-    fn check(&self, site: &SiteId, records: &[Vec<u8>]) -> Result<(), Status> {
-        let keys = self.0.evidence_keys(site);
-        for bytes in records {
-            let envelope = (bytes.len() <= ENVELOPE_BYTES_MAX)
-                .then(|| Envelope::read(bytes).ok())
-                .flatten()
-                .ok_or_else(|| Status::invalid_argument("a record is no DSSE envelope"))?;
-            if !keys.iter().any(|key| Record::check(&envelope, key).is_ok()) {
-                return Err(Status::invalid_argument(format!(
-                    "a record is not signed by a key of site {site}, or does not read"
-                )));
-            }
+    /// Notes a log that the event log does not know yet.
+    async fn note_log(&self, site: &SiteId, taken: &Taken) -> Result<(), Status> {
+        let Some(vkey) = taken.log.as_ref().map(ToString::to_string) else { return Ok(()) };
+        let is_known = self.0.0.parts.ledger.read(|state| {
+            state.registry.site(site).is_some_and(|entry| entry.logs.contains(&vkey))
+        });
+        if is_known {
+            return Ok(());
         }
-        Ok(())
+        let begin = Command::BeginLog { site: site.clone(), vkey };
+        self.submit(Actor::Controller, begin).await
     }
 }
 
+/// At most so many notes of logs that are not this site's, the controller's first, then those of the
+/// sites that come after it in the order of names, so that each is handed to others.
+fn notes_for(site: &SiteId, notes: &[Note]) -> Vec<Vec<u8>> {
+    let mut others: Vec<&Note> = notes.iter().filter(|n| n.site.as_ref() != Some(site)).collect();
+    let turn = |note: &&Note| match &note.site {
+        None => (0, None),
+        Some(other) if other > site => (1, Some(other.clone())),
+        Some(other) => (2, Some(other.clone())),
+    };
+    others.sort_by_cached_key(turn);
+    others.truncate(limits::NOTES_HANDED);
+    others.into_iter().map(|note| note.bytes.to_vec()).collect()
+}
+
 impl Fleet {
-    pub(super) fn evidence_keys(&self, site: &SiteId) -> Vec<PublicKey> {
+    pub(super) fn identity(&self, site: &SiteId) -> Identity {
         self.0.parts.ledger.read(|state| {
-            let keys = state.registry.site(site).map(|s| s.evidence_keys.clone());
-            keys.unwrap_or_default().into_iter().map(|(_, key)| key).collect()
+            let Some(entry) = state.registry.site(site) else { return Identity::default() };
+            let keys = entry.evidence_keys.iter().map(|(_, key)| key.clone()).collect();
+            Identity { keys, revoked: entry.revoked_keys.clone() }
         })
     }
 }
@@ -169,9 +184,12 @@ impl FleetRpc for FleetService {
         }
         if !announced {
             let announce = Command::AnnounceCameras { site: site.clone(), cameras };
-            self.submit(Actor::Site(site), announce).await?;
+            self.submit(Actor::Site(site.clone()), announce).await?;
         }
-        Ok(Response::new(ReportResponse {}))
+        let notes = self.0.0.notes.read().unwrap_or_else(PoisonError::into_inner);
+        let checkpoints = notes_for(&site, &notes);
+        drop(notes);
+        Ok(Response::new(ReportResponse { checkpoints }))
     }
 
     async fn submit_records(
@@ -183,16 +201,40 @@ impl FleetRpc for FleetService {
         if batch.records.len() as u64 > link::catch_up::BATCH_RECORDS_MAX {
             return Err(Status::invalid_argument("a batch holds at most 256 records"));
         }
-        let fleet = self.0.clone();
-        let service = Self(fleet.clone());
-        let stored = tokio::task::spawn_blocking(move || {
-            service.check(&site, &batch.records)?;
-            fleet.0.mirror.append(&site, batch.first_index, &batch.records).map_err(|error| {
-                tracing::error!(%site, %error, "the copy of a site's log cannot be written");
-                Status::internal("the controller could not keep the records; it will ask again")
+        let (fleet, of_site) = (self.0.clone(), site.clone());
+        let arrival = fleet.0.arrivals.fetch_add(1, Ordering::Relaxed);
+        let taken = tokio::task::spawn_blocking(move || {
+            let identity = fleet.identity(&of_site);
+            fleet.0.mirror.take(&Submission {
+                site: &of_site,
+                identity: &identity,
+                first: batch.first_index,
+                records: &batch.records,
+                checkpoint: &batch.checkpoint,
+                arrival,
             })
         });
-        let next_index = stored.await.map_err(|_| Status::unavailable("stopping"))??;
-        Ok(Response::new(SubmitRecordsResponse { next_index }))
+        match taken.await.map_err(|_| Status::unavailable("stopping"))? {
+            Ok(taken) => {
+                self.note_log(&site, &taken).await?;
+                Ok(Response::new(SubmitRecordsResponse { next_index: taken.next }))
+            }
+            Err(Refused::Malformed(why)) => {
+                tracing::warn!(%site, why, "records of a site's log were refused");
+                Err(Status::invalid_argument(why))
+            }
+            Err(Refused::Contradiction(found)) => {
+                tracing::error!(%found, proof = found.proof, "a site's log contradicts itself");
+                let why = found.to_string();
+                self.submit(Actor::Controller, Command::ContradictLog(found)).await?;
+                Err(Status::failed_precondition(why))
+            }
+            Err(Refused::Mirror(error)) => {
+                tracing::error!(%site, %error, "the copy of a site's log cannot be written");
+                Err(Status::internal(
+                    "the controller could not keep the records; it will ask again",
+                ))
+            }
+        }
     }
 }

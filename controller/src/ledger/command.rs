@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use custody::{CameraId, CaseId, Digest, HoldId, PersonId, SiteId, WallTime};
+use custody::record::Revoked;
+use custody::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, SiteId, WallTime};
 
 use crate::access::{Act, Actor, Purpose, Role};
 use crate::evidence::RequestOrder;
 use crate::evidence::case::Step;
 use crate::evidence::hold::{HoldOrder, HoldStep};
 use crate::log::event::audit::{AccessRefused, AuditRead};
+use crate::log::event::logs::{Contradiction, LogsStamped};
 
 /// A wish. Whether it is granted, the rooms decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,28 @@ pub enum Command {
         /// Because.
         reason: String,
     },
+    /// Believe a key of a site no more.
+    RevokeKey {
+        /// Whose.
+        site: SiteId,
+        /// Which.
+        key_id: KeyId,
+        /// Up to where it still is, a line for each log of the site.
+        lines: Vec<Revoked>,
+        /// Because.
+        reason: String,
+    },
+    /// A site has begun a log.
+    BeginLog {
+        /// Whose.
+        site: SiteId,
+        /// Its name and key.
+        vkey: String,
+    },
+    /// A site's log contradicts itself. Nothing is kept when that is known already.
+    ContradictLog(Contradiction),
+    /// Checkpoints were stamped.
+    StampLogs(LogsStamped),
     /// A site has its first certificate; uses its token up.
     EnrolSite {
         /// Which.
@@ -154,6 +178,7 @@ impl Command {
             Self::SuspendPerson { .. } => Act::SuspendPerson,
             Self::CreateEnrolmentToken { .. } => Act::CreateEnrolmentToken,
             Self::RevokeSite { .. } => Act::RevokeSite,
+            Self::RevokeKey { .. } => Act::RevokeKey,
             Self::EnrolSite { .. }
             | Self::RenewSite { .. }
             | Self::SiteConnected { .. }
@@ -167,7 +192,12 @@ impl Command {
             Self::PlaceHold(_) => Act::PlaceHold,
             Self::ReleaseHold { .. } => Act::ReleaseHold,
             Self::ReadAudit(_) => Act::ReadAudit,
-            Self::StepCase { .. } | Self::StepHold { .. } | Self::KeepRefusal(..) => Act::CarryOut,
+            Self::BeginLog { .. }
+            | Self::ContradictLog(_)
+            | Self::StampLogs(_)
+            | Self::StepCase { .. }
+            | Self::StepHold { .. }
+            | Self::KeepRefusal(..) => Act::CarryOut,
         }
     }
 
@@ -186,6 +216,10 @@ impl Command {
             | Self::SuspendPerson { .. }
             | Self::CreateEnrolmentToken { .. }
             | Self::RevokeSite { .. }
+            | Self::RevokeKey { .. }
+            | Self::BeginLog { .. }
+            | Self::ContradictLog(_)
+            | Self::StampLogs(_)
             | Self::EnrolSite { .. }
             | Self::RenewSite { .. }
             | Self::SiteConnected { .. }
@@ -206,11 +240,15 @@ impl Command {
             Self::PlaceHold(order) => (Some(order.purpose), &order.reason),
             Self::SuspendPerson { reason, .. }
             | Self::RevokeSite { reason, .. }
+            | Self::RevokeKey { reason, .. }
             | Self::ApproveCase { reason, .. }
             | Self::RefuseCase { reason, .. }
             | Self::ReleaseHold { reason, .. } => (None, reason),
             Self::AddPerson { .. }
             | Self::CreateEnrolmentToken { .. }
+            | Self::BeginLog { .. }
+            | Self::ContradictLog(_)
+            | Self::StampLogs(_)
             | Self::EnrolSite { .. }
             | Self::RenewSite { .. }
             | Self::SiteConnected { .. }

@@ -8,7 +8,7 @@ use crate::access::{Actor, Code, Purpose, Refusal};
 use crate::evidence::{approval, case, hold, request, text};
 use crate::log::event::sites::ConnectionRefused;
 use crate::log::{Event, Stream};
-use crate::registry::{person, site};
+use crate::registry::{keys, person, site};
 
 /// What follows from a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub fn decide(
         | Command::SiteConnected { .. }
         | Command::SiteDisconnected { .. }
         | Command::AnnounceCameras { .. } => sites(state, command, now),
+        Command::RevokeKey { .. }
+        | Command::BeginLog { .. }
+        | Command::ContradictLog(_)
+        | Command::StampLogs(_) => logs(state, command),
         Command::RequestEvidence(_)
         | Command::ApproveCase { .. }
         | Command::RefuseCase { .. }
@@ -130,6 +134,29 @@ fn sites(state: &State, command: &Command, now: WallTime) -> Result<Decided, Ref
         Command::AnnounceCameras { site, cameras } => {
             let events = site::announce(registry, site, cameras)?;
             Ok(Decided::quiet(Stream::site(site), events))
+        }
+        other => Err(not_mine(other)),
+    }
+}
+
+fn logs(state: &State, command: &Command) -> Result<Decided, Refusal> {
+    let registry = &state.registry;
+    match command {
+        Command::RevokeKey { site, key_id, lines, reason } => {
+            let reason = text::reason(reason)?;
+            let events = keys::revoke(registry, site, key_id, lines)?;
+            Ok(Decided { reason, ..Decided::quiet(Stream::site(site), events) })
+        }
+        Command::BeginLog { site, vkey } => {
+            let events = keys::begin_log(registry, site, vkey)?;
+            Ok(Decided::quiet(Stream::site_log(site), events))
+        }
+        Command::ContradictLog(found) => {
+            let events = keys::contradict(registry, found)?;
+            Ok(Decided::quiet(Stream::site_log(&found.site), events))
+        }
+        Command::StampLogs(stamped) => {
+            Ok(Decided::quiet(Stream::stamps(), vec![Event::LogsStamped(stamped.clone())]))
         }
         other => Err(not_mine(other)),
     }

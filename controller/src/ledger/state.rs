@@ -62,10 +62,14 @@ impl State {
             | Command::SiteConnected { site, .. }
             | Command::SiteDisconnected { site, .. }
             | Command::AnnounceCameras { site, .. }
+            | Command::RevokeKey { site, .. }
+            | Command::BeginLog { site, .. }
             | Command::EnrolSite { site, .. } => Object::Site(site),
+            Command::ContradictLog(found) => Object::Site(&found.site),
             Command::RequestEvidence(_)
             | Command::PlaceHold(_)
             | Command::ReadAudit(_)
+            | Command::StampLogs(_)
             | Command::RefuseConnection { .. }
             | Command::KeepRefusal(..) => Object::Estate,
         })

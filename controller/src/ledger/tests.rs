@@ -10,8 +10,8 @@ use super::*;
 use crate::access::{Purpose, Role};
 use crate::evidence::case::Step;
 use crate::evidence::{CaseState, RequestOrder};
-use crate::log::RocksLog;
 use crate::log::check::check;
+use crate::log::{Body, Head, RocksLog, SignError};
 use crate::registry::token;
 
 /// A log that can be told to fail, and that others write to behind the ledger's back.
@@ -37,6 +37,21 @@ impl EventLog for Faulty {
     }
     fn head(&self) -> Result<u64, Fatal> {
         self.log.head()
+    }
+    fn instance(&self) -> &str {
+        self.log.instance()
+    }
+    fn body(&self, position: u64) -> Result<Option<Body>, Fatal> {
+        self.log.body(position)
+    }
+    fn node(&self, number: u64) -> Result<Option<Digest>, Fatal> {
+        self.log.node(number)
+    }
+    fn signed(&self) -> Result<Option<Head>, Fatal> {
+        self.log.signed()
+    }
+    fn keep_signed(&self, expected: Option<Head>, new: Head) -> Result<(), SignError> {
+        self.log.keep_signed(expected, new)
     }
 }
 

@@ -1,12 +1,22 @@
-//! The oracle: is the log whole? Called after every step of the tests, and by `controller
-//! check-log`. Reads everything; changes nothing.
+//! The oracle: is the log whole, does it lead to the tree that was signed, and is it the one that
+//! was published? Called after every step of the tests, and by `controller check-log`. Reads
+//! everything; changes nothing.
+//!
+//! An entry changed by hand is *named*, as long as one of its hashes still stands: the tree's own
+//! hashes in the store, or those in the published tiles. Where both were changed to fit, the roots
+//! that were signed and witnessed still say that something was.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use custody::Digest;
+use custody::log::tiles::{self, EntryTile, Hashes, TreeError};
+use custody::log::{SignedCheckpoint, VerifierKey};
+use host::tiles::CHECKPOINT;
 use rocksdb::{Direction, IteratorMode};
 
 use super::key::{entry, stream_end};
-use super::{RocksLog, Stream};
+use super::{Body, EventLog as _, RocksLog, Stream};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +40,26 @@ pub enum Fault {
         /// What is wrong.
         why: String,
     },
+    /// An entry's bytes or salt are not those that its hash commits to: it was changed after it was
+    /// kept.
+    #[error("entry {position} was changed after it was kept: it does not fit its hash in {place}")]
+    Edited {
+        /// Which.
+        position: u64,
+        /// Where the hash stands that it does not fit: `the log`, or a published file.
+        place: String,
+    },
+    /// The tree is not the one over its entries, or not the one that was signed.
+    #[error("the tree: {0}")]
+    Tree(String),
+    /// A published file is missing or does not read.
+    #[error("published file {path}: {why}")]
+    Published {
+        /// Which, below the folder of public files.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A stream's numbers are not dense, or its end is not where its entries end.
     #[error("stream {stream}: {why}")]
     Stream {
@@ -38,6 +68,17 @@ pub enum Fault {
         /// What is wrong.
         why: String,
     },
+}
+
+impl Fault {
+    /// The entry that it names as changed, if it does.
+    #[must_use]
+    pub fn entry(&self) -> Option<u64> {
+        match self {
+            Self::Edited { position, .. } | Self::Entry { position, .. } => Some(*position),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that is wrong with the log; nothing when it is whole.
@@ -63,7 +104,132 @@ pub fn check(log: &RocksLog) -> Vec<Fault> {
         check_entry(position, &value, &mut entries_of, &mut faults);
     }
     check_ends(log, entries_of, &mut faults);
+    check_tree(log, due, &mut faults);
     faults
+}
+
+/// Recomputes every hash from the entries and their salts.
+fn check_tree(log: &RocksLog, size: u64, faults: &mut Vec<Fault>) {
+    let mut tree = Recomputed::default();
+    for position in 0..size {
+        let body = match log.body(position) {
+            Ok(Some(body)) => body,
+            // A hole is told already; the tree over it cannot be computed.
+            Ok(None) => return,
+            Err(error) => {
+                let why = format!("{error}: {}", causes(&error));
+                return faults.push(Fault::Entry { position, why });
+            }
+        };
+        // Hashes above an edited entry are compared with those of the entry as it was kept, so that
+        // one edit is one fault.
+        let kept = log.node(tiles::stored_count(position)).ok().flatten();
+        if kept != Some(body.leaf()) {
+            faults.push(Fault::Edited { position, place: "the log".to_owned() });
+        }
+        match tiles::append(position, kept.unwrap_or_else(|| body.leaf()), &tree) {
+            Ok(new) => {
+                for (number, hash) in &new[1..] {
+                    if log.node(*number).ok().flatten() != Some(*hash) {
+                        faults.push(Fault::Tree(format!(
+                            "hash {number}, completed by entry {position}, is not the one over its \
+                             entries"
+                        )));
+                    }
+                }
+                tree.grow(position + 1, new);
+            }
+            Err(error) => return faults.push(Fault::Tree(error.to_string())),
+        }
+    }
+    check_signed(log, size, faults);
+}
+
+fn check_signed(log: &RocksLog, size: u64, faults: &mut Vec<Fault>) {
+    match log.signed() {
+        Ok(None) => {}
+        Ok(Some(head)) if head.size > size => faults
+            .push(Fault::Tree(format!("{} entries were signed and there are {size}", head.size))),
+        Ok(Some(head)) => {
+            let root = tiles::root(head.size, &super::Nodes(log));
+            if root.as_ref() != Ok(&head.root) {
+                faults.push(Fault::Tree(format!(
+                    "the root that was signed of {} entries is {}, and theirs is {root:?}",
+                    head.size, head.root
+                )));
+            }
+        }
+        Err(error) => faults.push(Fault::Store(format!("{error}: {}", causes(&error)))),
+    }
+}
+
+/// The right edge of a tree that is computed anew.
+#[derive(Default)]
+struct Recomputed(BTreeMap<u64, Digest>);
+
+impl Recomputed {
+    fn grow(&mut self, size: u64, new: Vec<(u64, Digest)>) {
+        self.0.extend(new);
+        let edge = tiles::edge(size);
+        self.0.retain(|number, _| edge.contains(number));
+    }
+}
+
+impl Hashes for Recomputed {
+    fn hash(&self, number: u64) -> Result<Digest, TreeError> {
+        let found = self.0.get(&number).copied();
+        found.ok_or_else(|| TreeError::new(format!("hash {number} was not computed")))
+    }
+}
+
+/// Everything in which the log differs from what was published of it in `folder`, signed as `vkey`.
+/// The files may be a copy that somebody else has kept.
+#[must_use]
+pub fn check_published(log: &RocksLog, folder: &Path, vkey: &VerifierKey) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let published = |why: &str| Fault::Published { path: CHECKPOINT.to_owned(), why: why.into() };
+    let Ok(bytes) = std::fs::read(folder.join(CHECKPOINT)) else {
+        // Nothing was published yet, unless something was signed.
+        if !matches!(log.signed(), Ok(None)) {
+            faults.push(published("it is missing, and a tree head was signed"));
+        }
+        return faults;
+    };
+    let checkpoint = SignedCheckpoint::read(&bytes).and_then(|note| note.check(vkey).cloned());
+    let checkpoint = match checkpoint {
+        Ok(checkpoint) => checkpoint,
+        Err(refusal) => {
+            faults.push(published(&refusal.to_string()));
+            return faults;
+        }
+    };
+    for tile in tiles::entry_tiles(0, checkpoint.size) {
+        check_tile(log, folder, &tile, &mut faults);
+    }
+    // Where an entry is named already, that the root differs says nothing more.
+    let root = tiles::root(checkpoint.size, &super::Nodes(log));
+    if faults.is_empty() && root.as_ref() != Ok(&checkpoint.root) {
+        faults.push(published("its root is not that of the log's entries at its size"));
+    }
+    faults
+}
+
+fn check_tile(log: &RocksLog, folder: &Path, tile: &EntryTile, faults: &mut Vec<Fault>) {
+    let path = tile.path();
+    let bad = |why: &str| Fault::Published { path: path.clone(), why: why.to_owned() };
+    let Ok(bytes) = std::fs::read(folder.join(&path)) else {
+        return faults.push(bad("it is missing"));
+    };
+    let entries = EntryTile::read(&bytes).filter(|read| read.len() as u64 == tile.width);
+    let Some(entries) = entries else {
+        return faults.push(bad("it does not read"));
+    };
+    for (position, entry) in (tile.first..).zip(entries) {
+        let body = log.body(position).ok().flatten();
+        if body.as_ref().map(Body::commitment).is_none_or(|own| own != entry) {
+            faults.push(Fault::Edited { position, place: path.clone() });
+        }
+    }
 }
 
 fn check_entry(

@@ -7,6 +7,7 @@
 //! | [`sites`] | tokens, certificates, connections, cameras |
 //! | [`cases`] | from request to bundle |
 //! | [`holds`] | footage kept beyond its time |
+//! | [`logs`] | transparency logs: begun, stamped, contradicted |
 //! | [`audit`] | refusals, and readings of this log |
 
 use custody::CaseId;
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub mod audit;
 pub mod cases;
 pub mod holds;
+pub mod logs;
 pub mod people;
 pub mod sites;
 
@@ -24,10 +26,11 @@ use cases::{
     EvidenceRequested, KeysReleased,
 };
 use holds::{HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered, HoldReleased};
+use logs::{LogBegan, LogContradicted, LogsStamped};
 use people::{PersonAdded, PersonSuspended};
 use sites::{
-    CamerasAnnounced, ConnectionRefused, EnrolmentTokenCreated, SiteConnected, SiteDisconnected,
-    SiteEnrolled, SiteRenewed, SiteRevoked,
+    CamerasAnnounced, ConnectionRefused, EnrolmentTokenCreated, KeyRevoked, SiteConnected,
+    SiteDisconnected, SiteEnrolled, SiteRenewed, SiteRevoked,
 };
 
 /// What an event is about, for the audit trail's columns.
@@ -131,6 +134,14 @@ events! {
     SiteRenewed = "site-renewed" version 1,
     /// A site's certificates were ended.
     SiteRevoked = "site-revoked" version 1,
+    /// A key of a site is not believed any more.
+    KeyRevoked = "key-revoked" version 1,
+    /// A site has begun a log.
+    LogBegan = "log-began" version 1,
+    /// A site's log contradicts itself.
+    LogContradicted = "log-contradicted" version 1,
+    /// Cosigned checkpoints were stamped.
+    LogsStamped = "logs-stamped" version 1,
     /// A site's agent came.
     SiteConnected = "site-connected" version 1,
     /// A site's agent went.

@@ -6,11 +6,19 @@
 //! | 1 | [`mod@format`] | nothing more | the format's version, one byte |
 //! | 2 | [`entry`] | position:u64 | JSON, see there |
 //! | 3 | [`stream_end`] | the stream's name | entries in the stream:u64 |
+//! | 4 | [`salt`] | position:u64 | 32 random bytes |
+//! | 5 | [`node`] | place:u64 | one hash of the tree, 32 bytes |
+//! | 6 | [`signed`] | nothing more | the newest tree head that may be signed |
+//! | 7 | [`instance`] | nothing more | which log this is |
 //!
 //! Integers are big-endian, so that keys sort as numbers do.
 
 pub mod entry;
 pub mod format;
+pub mod instance;
+pub mod node;
+pub mod salt;
+pub mod signed;
 pub mod stream_end;
 
 /// Bytes that are no record of the kind that they should be.

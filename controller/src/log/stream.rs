@@ -36,6 +36,19 @@ impl Stream {
         Self(format!("person/{person}"))
     }
 
+    /// What a site's log does. Apart from the site's own stream, so that people's decisions about
+    /// the site do not race with it.
+    #[must_use]
+    pub fn site_log(site: &SiteId) -> Self {
+        Self(format!("site-log/{site}"))
+    }
+
+    /// Stamps over checkpoints.
+    #[must_use]
+    pub fn stamps() -> Self {
+        Self("stamps".to_owned())
+    }
+
     /// Refusals, readings of the audit trail, refused connections.
     #[must_use]
     pub fn access() -> Self {

@@ -1,22 +1,22 @@
 //! Makes the bundle and lets the stand-alone verifier check it, exactly as a stranger would.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use custody::SiteId;
 use custody::sealing::Key;
+use custody::{Digest, SiteId};
 
 use super::cases::Pause;
 use super::footage::Footage;
 use super::waiting::Reason;
-use super::{Parts, Sites};
+use super::{Parts, Proving, Sites};
 use crate::bundle::proof::{Proofs, SiteProof};
 use crate::bundle::{self, AuditEntry, BundleError, CameraPart, Order, SegmentPart, Signer};
 use crate::evidence::Case;
 use crate::evidence::case::Step;
 use crate::ledger::Ledger;
 use crate::limits;
-use crate::log::key::entry;
 use crate::registry::Authority;
 
 /// A camera's footage and the keys of its segments, in order.
@@ -35,10 +35,24 @@ pub(super) async fn bind<S: Sites>(
     case: &Case,
     ready: Vec<Part>,
 ) -> Result<Step, Pause> {
-    let (ledger, authority) = (parts.ledger.clone(), parts.authority.clone());
-    let (vault, signer, case) = (parts.vault.clone(), parts.signer.clone(), case.clone());
-    let binding = move || bind_now(&ledger, &authority, &vault, signer, &case, ready);
-    match tokio::task::spawn_blocking(binding).await {
+    if let Some(proving) = &parts.proving {
+        let waits = "The footage is here; the bundle waits, half a minute at most, for witnesses.";
+        parts.progress.set_detail(&case.id, waits);
+        if !proving.wait(&parts.ledger, &ready).await {
+            tracing::warn!(case = %case.id, "a bundle is made before enough witnesses have cosigned");
+        }
+    }
+    let making = "The footage is here; the bundle is being made and checked.";
+    parts.progress.set_detail(&case.id, making);
+    let binding = Binding {
+        ledger: parts.ledger.clone(),
+        authority: parts.authority.clone(),
+        vault: parts.vault.clone(),
+        proving: parts.proving.clone(),
+        signer: parts.signer.clone(),
+        case: case.clone(),
+    };
+    match tokio::task::spawn_blocking(move || bind_now(&binding, ready)).await {
         Ok(bound) => bound,
         Err(error) => {
             Err(Pause::Failed(Reason::disc(format!("making the bundle broke off: {error}"))))
@@ -46,14 +60,20 @@ pub(super) async fn bind<S: Sites>(
     }
 }
 
-fn bind_now(
-    ledger: &Ledger,
-    authority: &Authority,
-    vault: &Path,
+/// What a bundle is made of, on a thread of its own.
+struct Binding {
+    ledger: Ledger,
+    authority: Arc<Authority>,
+    vault: PathBuf,
+    proving: Option<Arc<Proving>>,
     signer: Option<Signer>,
-    case: &Case,
-    ready: Vec<Part>,
-) -> Result<Step, Pause> {
+    case: Case,
+}
+
+fn bind_now(binding: &Binding, ready: Vec<Part>) -> Result<Step, Pause> {
+    let Binding { ledger, authority, vault, case, .. } = binding;
+    let audit = audit(ledger, case)?;
+    let proofs = proofs(binding, &audit, &ready)?;
     // A case has one bundle, made anew until it is whole.
     let exhibit = format!("{}/1", case.id);
     let order = Order {
@@ -62,9 +82,9 @@ fn bind_now(
         cameras: ready.into_iter().map(|part| camera_part(part, vault)).collect(),
         span: case.span,
         request_json: request_json(case),
-        audit: audit(ledger, case)?,
-        proofs: proofs(ledger, authority, case),
-        signer,
+        audit,
+        proofs,
+        signer: binding.signer.clone(),
         authority: authority.secret(),
         now: ledger.clock().now(),
     };
@@ -94,17 +114,29 @@ fn bind_now(
     })
 }
 
-/// What the case's records lead back to.
-fn proofs(ledger: &Ledger, authority: &Authority, case: &Case) -> Proofs {
+/// What the case's records and events lead back to.
+fn proofs(binding: &Binding, audit: &[AuditEntry], ready: &[Part]) -> Result<Proofs, Pause> {
+    let Binding { ledger, authority, case, .. } = binding;
+    let unread = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Pause::Failed(Reason::disc(format!("the proofs of the bundle cannot be read: {error}")))
+    };
     let sites: BTreeSet<_> = case.cameras.iter().map(custody::CameraId::site).collect();
-    let of_site = |site: &SiteId| {
+    let mut proofs = Proofs::default();
+    for site in sites {
         let grants = ledger.read(|state| {
             let entry = state.registry.site(site);
             entry.map(|entry| authority.grants(site, entry)).unwrap_or_default()
         });
-        SiteProof::of_grants(site.clone(), grants)
-    };
-    Proofs { sites: sites.into_iter().map(of_site).collect(), ..Proofs::default() }
+        let proof = match &binding.proving {
+            Some(proving) => proving.of_site(site, grants, ready).map_err(unread)?,
+            None => SiteProof::of_grants(SiteId::clone(site), grants),
+        };
+        proofs.sites.push(proof);
+    }
+    if let Some(proving) = &binding.proving {
+        proofs.controller = proving.of_controller(ledger, authority, audit).map_err(unread)?;
+    }
+    Ok(proofs)
 }
 
 fn camera_part(part: Part, vault: &Path) -> CameraPart {
@@ -184,8 +216,9 @@ fn audit(ledger: &Ledger, case: &Case) -> Result<Vec<AuditEntry>, Pause> {
             .entries(from, limits::READ_ENTRIES)
             .map_err(|refusal| Pause::refused(&refusal))?;
         for stored in entries.iter().filter(|stored| stored.body.case() == Some(&case.id)) {
-            let body = entry::value(stored);
-            lines.push(AuditEntry { position: stored.position, salt: None, body });
+            let position = stored.position;
+            let body = ledger.body(position).map_err(|refusal| Pause::refused(&refusal))?;
+            lines.push(AuditEntry { position, salt: Some(Digest(body.salt)), body: body.bytes });
         }
         match entries.last() {
             Some(last) if entries.len() == limits::READ_ENTRIES => from = last.position + 1,

@@ -199,9 +199,6 @@ async fn bundle<S: Sites>(parts: &Parts<S>, memory: &Memory, case: &Case) -> Res
         let keys = keys(parts, memory, case, &footage).await?;
         ready.push(Part { footage, keys });
     }
-    parts
-        .progress
-        .set_detail(&case.id, "The footage is here; the bundle is being made and checked.");
     let bound = binding::bind(parts, case, ready).await?;
     step(parts, &case.id, bound).await
 }

@@ -10,7 +10,7 @@ use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Sites, cases, holds};
+use super::{Progress, Proving, Sites, cases, holds};
 use crate::bundle::Signer;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
@@ -27,6 +27,8 @@ pub struct Parts<S> {
     pub authority: Arc<Authority>,
     /// Pulled files and bundles: the folder with `segments/` and `bundles/`.
     pub vault: PathBuf,
+    /// Gathers proofs; none: bundles go without.
+    pub proving: Option<Arc<Proving>>,
     /// Signs playable copies; none: they go without a C2PA manifest.
     pub signer: Option<Signer>,
     /// What is told of work under way.

@@ -193,6 +193,7 @@ impl Scene {
             sites: self.village.clone(),
             authority: Arc::new(Authority::create(self.folder.path()).ok().unwrap()),
             vault: self.folder.path().join("vault"),
+            proving: None,
             signer: None,
             progress: self.progress.clone(),
             tasks: self.tasks.clone(),

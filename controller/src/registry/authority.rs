@@ -62,13 +62,7 @@ impl Authority {
     /// # Errors
     /// When the file cannot be read or is no key.
     pub fn open(state_dir: &Path) -> Result<Self, AuthorityError> {
-        let path = state_dir.join(SECRET_FILE);
-        let pem = std::fs::read_to_string(&path).map(Zeroizing::new).map_err(|source| {
-            AuthorityError::File { doing: "read", path: path.display().to_string(), source }
-        })?;
-        SecretKey::from_pem(&pem)
-            .map(Self)
-            .map_err(|_| AuthorityError::Key(path.display().to_string()))
+        read_key(&state_dir.join(SECRET_FILE)).map(Self)
     }
 
     /// The key, for signing bundles.
@@ -83,7 +77,7 @@ impl Authority {
         self.0.public()
     }
 
-    /// Vouches for each of a site's keys.
+    /// Vouches for each of a site's identity keys, and says which of its keys are not believed.
     #[must_use]
     pub fn grants(&self, site: &SiteId, entry: &SiteEntry) -> Vec<Envelope> {
         let grant = |(not_before, key): &(WallTime, PublicKey)| {
@@ -92,7 +86,7 @@ impl Authority {
                 key_id: key.id(),
                 public_key: key.to_hex(),
                 not_before: *not_before,
-                revoked: Vec::new(),
+                revoked: entry.revoked_keys.clone(),
             };
             Record::Other(Statement::Key(grant)).sign(&self.0)
         };
@@ -100,7 +94,15 @@ impl Authority {
     }
 }
 
-fn write(path: &Path, bytes: &[u8], reader: Reader) -> Result<(), AuthorityError> {
+/// The secret key in a file.
+pub(super) fn read_key(path: &Path) -> Result<SecretKey, AuthorityError> {
+    let pem = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|source| {
+        AuthorityError::File { doing: "read", path: path.display().to_string(), source }
+    })?;
+    SecretKey::from_pem(&pem).map_err(|_| AuthorityError::Key(path.display().to_string()))
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8], reader: Reader) -> Result<(), AuthorityError> {
     durable::replace(path, bytes, reader).map_err(|source| AuthorityError::File {
         doing: "write",
         path: path.display().to_string(),

@@ -5,21 +5,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use custody::record::Revoked;
 use custody::{CameraId, Digest, PublicKey, SiteId, WallTime};
 
 use super::{CameraEntry, Registry};
 use crate::access::{Code, Refusal};
 use crate::limits;
 use crate::log::Event;
+use crate::log::event::logs::Contradiction;
 use crate::log::event::sites::{
     CamerasAnnounced, EnrolmentTokenCreated, SiteConnected, SiteDisconnected, SiteEnrolled,
     SiteRenewed, SiteRevoked,
 };
 
+/// The name under which this program's own log and witness stand among the sites'.
+pub const OWN_NAME: &str = "controller";
+
 /// What is known of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiteEntry {
-    /// The keys that sign its records, each from its time on, oldest first.
+    /// Its identity keys, each from its time on, oldest first.
     pub evidence_keys: Vec<(WallTime, PublicKey)>,
     /// The serial numbers of certificates that are good; at most the present one and the next.
     pub serials: Vec<String>,
@@ -27,6 +32,12 @@ pub struct SiteEntry {
     pub certificate_ends: WallTime,
     /// Whether an administrator has ended its certificates.
     pub revoked: bool,
+    /// Its keys that are not believed any more, and up to where they still are.
+    pub revoked_keys: Vec<Revoked>,
+    /// Its logs, as signed-note writes their keys, the present one last.
+    pub logs: Vec<String>,
+    /// When and how one of its logs was last found to contradict itself.
+    pub contradicted: Option<(WallTime, Contradiction)>,
     /// When its agent last came or went.
     pub last_change: Option<WallTime>,
     /// Whether its agent was connected at the log's end.
@@ -67,7 +78,7 @@ pub struct Enrolment {
 /// Decides to make a token.
 ///
 /// # Errors
-/// `token-life-invalid`.
+/// `token-life-invalid`, `name-invalid`.
 pub fn create_token(
     site: &SiteId,
     secret_sha256: Digest,
@@ -75,6 +86,12 @@ pub fn create_token(
     now: WallTime,
 ) -> Result<Vec<Event>, Refusal> {
     let lives_s = if lives_s == 0 { limits::ENROLMENT_S } else { lives_s };
+    if site.as_str() == OWN_NAME {
+        return Err(Refusal::new(
+            Code::NameInvalid,
+            format!("`{OWN_NAME}` names this program in its log and witness: choose another name"),
+        ));
+    }
     if lives_s > limits::ENROLMENT_S_MAX {
         return Err(Refusal::new(
             Code::TokenLifeInvalid,
@@ -139,10 +156,18 @@ pub fn enrol(
              its own by emptying its keys folder"
         )));
     }
+    let key_id = key.id();
+    let is_revoked = |entry: &SiteEntry| entry.revoked_keys.iter().any(|r| r.key_id == key_id);
+    if registry.sites.get(site).is_some_and(is_revoked) {
+        return Err(bad_key(format!(
+            "the evidence key {key_id} of site {site} is not believed any more: let the agent make \
+             its own by emptying its keys folder"
+        )));
+    }
     Ok(vec![Event::SiteEnrolled(SiteEnrolled {
         site: site.clone(),
         secret_sha256: *secret_sha256,
-        evidence_key: hex::encode(evidence_key),
+        evidence_key: key.to_hex(),
         serial: serial.clone(),
         certificate_ends: *certificate_ends,
     })])
@@ -227,7 +252,7 @@ pub fn announce(
     Ok(vec![Event::CamerasAnnounced(event)])
 }
 
-fn unknown(site: &SiteId) -> Refusal {
+pub(super) fn unknown(site: &SiteId) -> Refusal {
     Refusal::new(
         Code::SiteUnknown,
         format!("there is no site {site}: list the sites, or make an enrolment token for it"),

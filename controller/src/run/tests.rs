@@ -131,14 +131,7 @@ impl Scene {
 }
 
 fn config(state_dir: &Path) -> Config {
-    Config {
-        state_dir: state_dir.to_owned(),
-        fleet: "127.0.0.1:0".parse().unwrap(),
-        api: "127.0.0.1:0".parse().unwrap(),
-        names: vec!["controller.example".to_owned()],
-        pull_bytes_per_second: 0,
-        c2pa_sign: None,
-    }
+    crate::config::on_loopback(state_dir)
 }
 
 fn case(case_ref: &str) -> v1::GetCaseRequest {

@@ -65,6 +65,7 @@ impl Clip {
                 data: file.slice(range),
                 parameters: Arc::clone(&parameters),
                 lost: 0,
+                camera_offset_ms: None,
             }
         });
         let frames: Vec<_> = frames.collect();

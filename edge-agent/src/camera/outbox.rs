@@ -139,7 +139,7 @@ mod tests {
     fn frame(pts: i64, key: bool) -> Frame {
         let at = WallTime(pts);
         let (data, parameters) = (Bytes::new(), parameters());
-        Frame { pts, wall: at, arrived: at, key, data, parameters, lost: 0 }
+        Frame { pts, wall: at, arrived: at, key, data, parameters, lost: 0, camera_offset_ms: None }
     }
 
     fn read(from: &mut mpsc::Receiver<Event>) -> Vec<String> {

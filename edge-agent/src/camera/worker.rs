@@ -1,5 +1,5 @@
 //! Runs one RTSP session after another, by `retina`. Decides nothing: `watch`, `timeline`,
-//! `stream` and `outbox` do.
+//! `sender_clock`, `stream` and `outbox` do.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use custody::WallTime;
 use futures::StreamExt as _;
 use host::Clock;
 use retina::client::{
@@ -14,10 +15,12 @@ use retina::client::{
     SetupOptions, TcpTransportOptions, TeardownPolicy, Transport,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
+use retina::rtcp::{PacketRef, ReceivedCompoundPacket};
 use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::outbox::{Closed, Outbox};
+use super::sender_clock::SenderClock;
 use super::timeline::{Outcome, Timeline};
 use super::watch::{Limits, Watch};
 use super::{Address, Codec, Event, Frame, Parameters, Reason, stream};
@@ -129,17 +132,27 @@ impl Worker {
             Err(down) => return down.into(),
         };
         self.watch.handle_session(self.clock.tick().0);
-        let mut session =
-            Footage { codec, stream_i, parameters: None, timeline: Timeline::default(), lost: 0 };
+        let mut session = Footage {
+            codec,
+            stream_i,
+            parameters: None,
+            timeline: Timeline::default(),
+            sender_clock: SenderClock::default(),
+            lost: 0,
+        };
         loop {
             let item = match self.next(&mut playing).await {
                 Ok(item) => item,
                 Err(down) => return down.into(),
             };
-            if let CodecItem::VideoFrame(frame) = item
-                && let Err(left) = self.take(&mut session, &playing, frame)
-            {
-                return left;
+            match item {
+                CodecItem::VideoFrame(frame) => {
+                    if let Err(left) = self.take(&mut session, &playing, frame) {
+                        return left;
+                    }
+                }
+                CodecItem::Rtcp(packet) => session.hear(&packet, self.clock.now()),
+                _ => {}
             }
         }
     }
@@ -262,12 +275,15 @@ impl Worker {
         self.watch.handle_frame(now_ms, key);
         let outcome = session.timeline.map(pts, arrived);
         if let Outcome::Jump { from, to } = outcome {
+            session.sender_clock.handle_jump();
             self.outbox.jumped(from, to);
         }
         let lost = std::mem::take(&mut session.lost);
         let parameters = Arc::clone(parameters);
         let wall = outcome.wall();
-        self.outbox.offer(Frame { pts, wall, arrived, key, data, parameters, lost })?;
+        let camera_offset_ms = session.sender_clock.offset_ms(arrived);
+        let frame = Frame { pts, wall, arrived, key, data, parameters, lost, camera_offset_ms };
+        self.outbox.offer(frame)?;
         Ok(())
     }
 }
@@ -278,11 +294,19 @@ struct Footage {
     stream_i: usize,
     parameters: Option<Arc<Parameters>>,
     timeline: Timeline,
+    sender_clock: SenderClock,
     /// Packets lost since the last frame passed on.
     lost: u32,
 }
 
 impl Footage {
+    /// Takes in what the camera says of its clock, if that is what the packet holds.
+    fn hear(&mut self, packet: &ReceivedCompoundPacket, arrived: WallTime) {
+        if let Some(Ok(Some(report))) = packet.pkts().next().map(PacketRef::as_sender_report) {
+            self.sender_clock.handle_report(report.ntp_timestamp().0, arrived);
+        }
+    }
+
     /// Takes over the stream's parameters as they are after the latest frame. Equal ones stay the
     /// same `Arc`: repeating an SPS changes nothing.
     fn learn(&mut self, playing: &Demuxed) -> Result<(), Down> {

@@ -37,12 +37,12 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     })?;
     let connected = dial::connect(parts, pinned(authority)).await?;
     let csr = files.signing_request()?;
-    let proof = parts.store.identity().sign_message(&[link::ENROL_PREFIX, &csr].concat());
+    let proof = prove(parts, [link::ENROL_PREFIX, &csr].concat()).await?;
     let request = EnrolRequest {
         token: token.to_owned(),
         csr,
         evidence_key: parts.store.identity().public_key().to_bytes(),
-        evidence_proof: proof.to_vec(),
+        evidence_proof: proof,
     };
     let answer = session::fleet(&connected.connection)
         .enrol(request)
@@ -55,6 +55,15 @@ pub(super) async fn enrol(parts: &Parts, files: &Files) -> Result<Credentials, L
     files.keep(&answer.certificate, Some(&answer.ca_certificate))?;
     tracing::info!("enrolled; the token is used up and its file can be removed");
     files.load()?.ok_or_else(|| LinkError::Enrol("the credentials were not kept".to_owned()))
+}
+
+/// Signs by the identity key, off the async threads: a token may take its time.
+async fn prove(parts: &Parts, message: Vec<u8>) -> Result<Vec<u8>, LinkError> {
+    let store = parts.store.clone();
+    tokio::task::spawn_blocking(move || store.identity().sign_message(&message))
+        .await
+        .map_err(|_| LinkError::Enrol("the agent is stopping".to_owned()))?
+        .map_err(|error| LinkError::Enrol(error.to_string()))
 }
 
 /// Exchanges the site's certificate for a fresh one.

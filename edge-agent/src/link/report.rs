@@ -1,12 +1,15 @@
 //! What the site says of itself, every few seconds.
 
 use custody::{ClockSource, WallTime};
-use proto::v1::{CameraReport, SiteReport};
+use proto::v1::{Alarm, CameraReport, SiteReport};
 
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
 use crate::store::Stats;
+
+/// Alarms in one report: what a screen shows, 300 bytes each.
+const ALARMS_MAX: usize = 64;
 
 /// The site's state now.
 pub(super) async fn of(parts: &Parts) -> SiteReport {
@@ -41,7 +44,18 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
         stored_bytes: stats.bytes,
+        alarms: alarms(parts, now),
     }
+}
+
+/// What a person must see to, on the site's own log and on those that it witnesses.
+fn alarms(parts: &Parts, now: WallTime) -> Vec<Alarm> {
+    let alarm = |code: &str, text, at: WallTime| Alarm { code: code.to_owned(), text, at_us: at.0 };
+    // The store's are so now; a lie of another log stays one.
+    let own = parts.store.alarms().into_iter().map(|(code, text)| alarm(code, text, now));
+    let witnessed = parts.witness.alarms();
+    let witnessed = witnessed.into_iter().map(|it| alarm(it.code, it.text, it.at));
+    own.chain(witnessed).take(ALARMS_MAX).collect()
 }
 
 /// Days until the disc is full at the last day's rate; negative when footage expires before that.
@@ -79,7 +93,7 @@ fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
         mask_required,
         mask_revision,
         lost_packets: health.lost_packets,
-        camera_offset_ms: None,
+        camera_offset_ms: health.camera_offset_ms,
         detail: health.detail,
         place: settings.place.as_str().to_owned(),
     }

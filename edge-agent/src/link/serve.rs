@@ -1,16 +1,21 @@
 //! The gRPC service `Agent`: what the controller asks of the site.
 
+use std::collections::BTreeSet;
+
 use custody::coverage::Span;
-use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
+use custody::dsse::Envelope;
+use custody::{CameraId, CaseId, HoldId, KeyId, Seq, WallTime};
 use proto::v1::agent_server::Agent;
 use proto::v1::{
     FindRequest, FindResponse, FoundRecord, PlaceHoldRequest, PlaceHoldResponse, PullRequest,
     PullResponse, ReleaseHoldRequest, ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse,
+    WitnessRequest, WitnessResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::Parts;
 use super::upload::Uploads;
+use crate::limits::FIND_KEY_CERTS_MAX;
 use crate::store::{PlaceHold, Store, StoreError};
 
 pub(super) struct AgentService {
@@ -56,6 +61,17 @@ fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, S
     text.parse().map_err(|error: T::Err| Status::invalid_argument(error.to_string()))
 }
 
+/// The certificates of the keys that signed these envelopes, each once.
+fn key_certs(store: &Store, envelopes: &[&[u8]]) -> Result<Vec<Vec<u8>>, StoreError> {
+    let signers: BTreeSet<KeyId> = envelopes
+        .iter()
+        .filter_map(|bytes| Envelope::read(bytes).ok())
+        .map(|envelope| envelope.key_id().clone())
+        .collect();
+    let certs = signers.iter().take(FIND_KEY_CERTS_MAX).map(|key| store.key_cert(key));
+    certs.filter_map(Result::transpose).collect()
+}
+
 fn span(from_us: i64, to_us: i64) -> Result<Span, Status> {
     if from_us < to_us {
         Ok(Span { from: WallTime(from_us), to: WallTime(to_us) })
@@ -70,14 +86,21 @@ impl Agent for AgentService {
         let request = request.into_inner();
         let span = span(request.from_us, request.to_us)?;
         let Ok(camera) = self.camera(&request.camera) else {
-            return Ok(Response::new(FindResponse { camera_known: false, records: Vec::new() }));
+            return Ok(Response::new(FindResponse::default()));
         };
-        let found = self.ask(move |store| store.find(&camera, span)).await?;
+        let (found, key_certs) = self
+            .ask(move |store| {
+                let found = store.find(&camera, span)?;
+                let signed: Vec<&[u8]> = found.iter().map(|it| it.envelope.as_slice()).collect();
+                let key_certs = key_certs(store, &signed)?;
+                Ok((found, key_certs))
+            })
+            .await?;
         let records = found
             .into_iter()
             .map(|found| FoundRecord { envelope: found.envelope, file_bytes: found.file_bytes })
             .collect();
-        Ok(Response::new(FindResponse { camera_known: true, records }))
+        Ok(Response::new(FindResponse { camera_known: true, records, key_certs }))
     }
 
     async fn place_hold(
@@ -126,10 +149,31 @@ impl Agent for AgentService {
         let case: CaseId = read(&request.case_ref)?;
         let camera = self.camera(&request.camera)?;
         let seqs: Vec<Seq> = request.seqs.into_iter().map(Seq).collect();
-        let (keys, record) =
-            self.ask(move |store| store.release_keys(&case, &camera, &seqs)).await?;
+        let (keys, record, key_certs) = self
+            .ask(move |store| {
+                let (keys, record) = store.release_keys(&case, &camera, &seqs)?;
+                let key_certs = key_certs(store, &[record.bytes()])?;
+                Ok((keys, record, key_certs))
+            })
+            .await?;
         let keys = keys.iter().map(|key| key.danger_bytes().to_vec()).collect();
         let transfer_record = record.bytes().to_vec();
-        Ok(Response::new(ReleaseKeysResponse { keys, transfer_record }))
+        Ok(Response::new(ReleaseKeysResponse { keys, transfer_record, key_certs }))
+    }
+
+    async fn witness(
+        &self,
+        request: Request<WitnessRequest>,
+    ) -> Result<Response<WitnessResponse>, Status> {
+        let WitnessRequest { log_vkey, body } = request.into_inner();
+        let witness = self.parts.witness.clone();
+        let reply = tokio::task::spawn_blocking(move || witness.answer(&log_vkey, &body))
+            .await
+            .map_err(|_| Status::unavailable("the agent is stopping"))?;
+        Ok(Response::new(WitnessResponse {
+            status: u32::from(reply.status),
+            content_type: reply.content_type.to_owned(),
+            body: reply.body,
+        }))
     }
 }

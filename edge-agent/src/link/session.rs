@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use custody::Digest;
+use custody::log::note::Algorithm;
+use custody::log::{SignedCheckpoint, VerifierKey};
 use host::quic::{Duplex, HTTP2_WINDOW_BYTES};
 use hyper_util::rt::TokioIo;
 use link::catch_up::{BATCH_BYTES_MAX, CatchUp};
@@ -17,6 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::credentials::{self, Credentials, Files};
+use super::foreign::{self, Foreign};
 use super::upload::Uploads;
 use super::{Parts, enrol, report, serve};
 
@@ -109,14 +113,22 @@ async fn talk(
 ) -> String {
     let mut fleet = fleet(connection);
     let mut copy = CatchUp::new();
+    let mut foreign = Foreign::default();
+    let mut offered = None;
     let mut renewed = false;
     loop {
         let report = report::of(parts).await;
-        if let Err(status) = fleet.report(report).await {
-            return format!("report: {}", status.message());
+        match fleet.report(report).await {
+            Ok(answer) => name_foreign(parts, &mut foreign, answer.into_inner().checkpoints).await,
+            Err(status) => return format!("report: {}", status.message()),
         }
+        // Before the log's size is read: so the controller has all that the checkpoint covers.
+        let checkpoint = parts.store.checkpoint();
         if let Err(why) = catch_up(parts, &mut fleet, &mut copy).await {
             return why;
+        }
+        if let Some(note) = checkpoint {
+            offer_checkpoint(&mut fleet, &copy, &note, &mut offered).await;
         }
         let due = credentials::renewal_is_due(&credentials.certificate, parts.clock.now());
         if due && !renewed {
@@ -127,6 +139,48 @@ async fn talk(
             }
         }
         tokio::time::sleep(REPORT).await;
+    }
+}
+
+/// Lets the manifests name the newest checkpoint of another log that the controller brought.
+async fn name_foreign(parts: &Parts, foreign: &mut Foreign, notes: Vec<Vec<u8>>) {
+    let witness = parts.witness.clone();
+    let compared = tokio::task::spawn_blocking(move || {
+        let notes = notes.iter().take(foreign::NOTES_MAX);
+        let notes: Vec<_> = notes.filter_map(|note| SignedCheckpoint::read(note).ok()).collect();
+        for note in &notes {
+            witness.compare(note);
+        }
+        notes
+    });
+    let Ok(notes) = compared.await else { return };
+    let log = |origin: &str| parts.witness.known(origin).map(|(vkey, _)| vkey);
+    let identity = parts.store.identity();
+    let (name, key) = (identity.witness_name(), identity.witness_key().public());
+    let Ok(own) = VerifierKey::new(&name, Algorithm::CosignatureV1, key) else { return };
+    if let Some(named) = foreign.handle_notes(&notes, log, &own, parts.clock.now()) {
+        parts.store.set_foreign_checkpoint(named);
+    }
+}
+
+/// Brings the log's newest checkpoint to the controller, once. A controller that does not take it
+/// says why to its own people; the link stands.
+async fn offer_checkpoint(
+    fleet: &mut FleetChannel,
+    copy: &CatchUp,
+    note: &[u8],
+    offered: &mut Option<Digest>,
+) {
+    let digest = Digest::of(note);
+    if *offered == Some(digest) {
+        return;
+    }
+    *offered = Some(digest);
+    let first_index = copy.next_index();
+    let offer =
+        SubmitRecordsRequest { first_index, records: Vec::new(), checkpoint: note.to_vec() };
+    if let Err(status) = fleet.submit_records(offer).await {
+        tracing::warn!(why = status.message(), "the controller does not take our checkpoint");
     }
 }
 
@@ -147,7 +201,7 @@ async fn catch_up(
             .await
             .map_err(|_| "stopping".to_owned())?
             .map_err(|error| format!("reading the site log: {error}"))?;
-        let batch = SubmitRecordsRequest { first_index, records };
+        let batch = SubmitRecordsRequest { first_index, records, checkpoint: Vec::new() };
         let answer = fleet.submit_records(batch).await;
         let answer = answer.map_err(|status| format!("copying the log: {}", status.message()))?;
         copy.handle_answer(answer.into_inner().next_index);

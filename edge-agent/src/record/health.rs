@@ -25,6 +25,7 @@ pub struct Health {
     codec: Option<Codec>,
     width: u16,
     height: u16,
+    camera_offset_ms: Option<i64>,
     trouble: Option<(GapReason, String)>,
     kept: bool,
 }
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub width: u16,
     /// Luma height in pixels.
     pub height: u16,
+    /// The camera's clock minus the recorder's, if the camera told its time lately.
+    pub camera_offset_ms: Option<i64>,
 }
 
 impl Health {
@@ -59,6 +62,7 @@ impl Health {
         self.codec = Some(parameters.codec);
         (self.width, self.height) = (parameters.width, parameters.height);
         self.lost_packets += u64::from(frame.lost());
+        self.camera_offset_ms = frame.camera_offset_ms();
         self.note_frame(frame.arrived(), frame.data().len() as u64);
     }
 
@@ -128,6 +132,7 @@ impl Health {
             }),
             width: self.width,
             height: self.height,
+            camera_offset_ms: self.camera_offset_ms.filter(|_| !silent),
         }
     }
 }

@@ -107,14 +107,14 @@ impl Keeper {
                 self.lost_packets += fragment.lost();
                 Ok(Some(fragment.end()))
             }
-            Output::Close { end, reason, .. } => {
+            Output::Close { end, reason, camera_offset_ms, .. } => {
                 self.discontinuity = match reason {
                     CloseReason::Full | CloseReason::Overtime => None,
                     other => Some(other.code()),
                 };
                 let lost_packets = std::mem::take(&mut self.lost_packets);
                 let Some(file) = self.open.take() else { return Ok(None) };
-                file.close(end, lost_packets, None)?;
+                file.close(end, lost_packets, camera_offset_ms)?;
                 Ok(Some(end))
             }
             Output::Refused { detail, .. } => {
@@ -157,3 +157,6 @@ impl From<StoreError> for Loss {
         Self { reason, what: chain(&error), fatal: error.is_fatal() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::rand;
+use custody::keys::SignError;
 use custody::sealing::{self, Key};
 use custody::{CameraId, Seq, SiteId, WallTime};
 use host::durable::{self, Reader};
@@ -41,6 +42,15 @@ pub enum KeyError {
     Damaged {
         /// Which file, and what is wrong.
         what: String,
+    },
+    /// The identity key did not sign.
+    #[error("the identity key in {place} did not answer; is the token there and unlocked?")]
+    Identity {
+        /// Where it lies.
+        place: String,
+        /// Why.
+        #[source]
+        source: SignError,
     },
     /// The hour's key was destroyed when its footage was erased.
     #[error("the key of hour {epoch} is destroyed: what it sealed can never be opened")]

@@ -72,6 +72,8 @@ pub enum Output {
         end: WallTime,
         /// Why.
         reason: CloseReason,
+        /// The camera's clock minus the recorder's, as last known while it was open.
+        camera_offset_ms: Option<i64>,
     },
     /// Frames that MP4 cannot hold: nothing is kept from `at` on, up to the next `Open`.
     Refused {
@@ -240,6 +242,7 @@ struct Segment {
     last_wall: WallTime,
     /// How long the frame before it lasted.
     step_ticks: i64,
+    camera_offset_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -334,8 +337,7 @@ impl Cutter {
         let init = match fmp4::init(frame.parameters()) {
             Ok(init) => init,
             Err(error) => {
-                let (detail, at) = (error.to_string(), frame.wall());
-                outputs.push(Output::Refused { detail, at });
+                outputs.push(Output::Refused { detail: error.to_string(), at: frame.wall() });
                 self.skipped += 1;
                 return;
             }
@@ -358,6 +360,7 @@ impl Cutter {
             last_ticks: start_ticks,
             last_wall: frame.wall(),
             step_ticks: LONE_FRAME_TICKS,
+            camera_offset_ms: None,
         };
         outputs.push(Output::Open {
             parameters: Arc::clone(&segment.parameters),
@@ -416,6 +419,7 @@ impl Segment {
         }
         self.last_ticks = decode_ticks;
         self.last_wall = frame.wall();
+        self.camera_offset_ms = frame.camera_offset_ms().or(self.camera_offset_ms);
         self.gop_bytes += frame.data().len();
         self.gop.push(Held { frame, decode_ticks });
     }
@@ -464,16 +468,20 @@ impl Segment {
         outputs: &mut Vec<Output>,
     ) {
         match self.flush(end_ticks, end, outputs) {
-            Ok(()) => outputs.push(Output::Close { start: self.start, end, reason }),
+            Ok(()) => outputs.push(self.closed(end, reason)),
             Err(refused) => self.give_up(refused, outputs),
         }
+    }
+
+    fn closed(&self, end: WallTime, reason: CloseReason) -> Output {
+        Output::Close { start: self.start, end, reason, camera_offset_ms: self.camera_offset_ms }
     }
 
     /// Closes the segment before a fragment that cannot be written.
     #[expect(clippy::needless_pass_by_value, reason = "the error ends here")]
     fn give_up(self, refused: fmp4::Unwritable, outputs: &mut Vec<Output>) {
         let end = self.gop.first().map_or(self.start, |held| held.frame.wall());
-        outputs.push(Output::Close { start: self.start, end, reason: CloseReason::Refused });
+        outputs.push(self.closed(end, CloseReason::Refused));
         outputs.push(Output::Refused { detail: refused.to_string(), at: end });
     }
 }

@@ -1,6 +1,11 @@
 //! The oracle over the whole store: reads everything and says what does not hold. For tests after
 //! every step, and for an operator with a night to spare: it reads every byte of footage.
 //!
+//! | file | holds |
+//! |---|---|
+//! | `check/grown.rs` | the log's tree, its checkpoints and static files |
+//! | `check/signed.rs` | who signed each record, and whether they might |
+//!
 //! Cost: one pass over log and index, and over the segment files: 110 TB at 31 days of 67 cameras;
 //! with [`Depth::Sizes`] a `stat` a file.
 
@@ -11,7 +16,8 @@ use std::sync::atomic::Ordering;
 
 use custody::chain::{self, Head};
 use custody::dsse::Envelope;
-use custody::record::{Hold, Record, SegmentRef, Statement};
+use custody::manifest::Mask;
+use custody::record::{Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
 use custody::sealed::SealedSegment;
 use custody::{CameraId, Digest, HoldId, Seq, tree};
 
@@ -22,8 +28,14 @@ use super::key::condemned::CondemnedRow;
 use super::key::expiry::SegmentRow;
 use super::key::link::{self, LinkRow, Linked};
 use super::key::tally::Tally;
-use super::key::{Family, entry, fact};
-use super::{path, salvage};
+use super::key::{Family, Reader, entry, fact, mask};
+use super::path;
+
+mod grown;
+mod signed;
+
+use grown::Regrown;
+use signed::Certificates;
 
 /// How far the check goes into the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +80,11 @@ struct Told {
     heads: BTreeMap<CameraId, Head>,
     links: BTreeMap<(CameraId, Seq), LinkRow>,
     holds: Holds,
+    masks: BTreeMap<CameraId, Mask>,
+    /// The configuration of the last run, and a change of it that is still to be recorded.
+    config: (Option<Digest>, Option<(Digest, Digest)>),
+    certificates: Certificates,
+    tree: Regrown,
     /// Until which entry gaps are missing.
     rebuilt: u64,
 }
@@ -85,6 +102,8 @@ pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
     if *core.holds() != told.holds {
         seen.note("holds", "they are not those that the log tells");
     }
+    compare_settings(core, &mut seen, &told)?;
+    grown::compare(core, &mut seen, &told.tree)?;
     let expected = look_at_files(core, &mut seen, &told, depth);
     look_for_strays(core, &mut seen, &expected)?;
     Ok(seen)
@@ -99,8 +118,11 @@ fn follow_log(core: &Core, seen: &mut Checked, told: &mut Told) -> Result<(), St
             seen.note(&place, "it is missing");
             return Ok(());
         }
-        match read_entry(core, &value) {
+        match told.certificates.read(core, &value) {
             Ok((envelope, record)) => {
+                if let Err(why) = told.tree.take(core, seen.entries, &record, &envelope) {
+                    seen.note(&place, why);
+                }
                 apply(seen, told, &place, &envelope, &record);
             }
             Err(why) => seen.note(&place, why),
@@ -111,13 +133,6 @@ fn follow_log(core: &Core, seen: &mut Checked, told: &mut Told) -> Result<(), St
         seen.note("log", "its size is not the number of its entries");
     }
     Ok(())
-}
-
-fn read_entry(core: &Core, bytes: &[u8]) -> Result<(Envelope, Record), String> {
-    let envelope = Envelope::read(bytes).map_err(|e| e.to_string())?;
-    let signer = salvage::signer_of(core, &envelope).ok_or("signed by a key unknown here")?;
-    let record = Record::check(&envelope, &signer).map_err(|e| e.to_string())?;
-    Ok((envelope, record))
 }
 
 fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, record: &Record) {
@@ -142,18 +157,65 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
                 seen.note(place, "it releases a hold that does not stand");
             }
         }
+        Statement::AgentStart(start) => {
+            let (before, after) = (told.config.0, start.agent.config_sha256);
+            let due = before.filter(|before| *before != after).map(|before| (before, after));
+            told.config = (Some(after), due);
+        }
+        Statement::ConfigChange(change) => {
+            if told.config.1.take() != Some((change.before, change.after)) {
+                seen.note(place, "it tells of settings that did not change so");
+            }
+        }
+        Statement::MaskChange(change) => mask_changed(seen, told, place, change),
+        Statement::Heartbeat(heartbeat) => heard(seen, told, place, heartbeat),
         Statement::Gap(_)
-        | Statement::AgentStart(_)
-        | Statement::Transfer(_)
-        | Statement::KeyCert(_)
-        | Statement::Heartbeat(_)
         | Statement::ClockStep(_)
-        | Statement::MaskChange(_)
-        | Statement::ConfigChange(_)
         | Statement::Access(_)
+        | Statement::KeyCert(_)
+        | Statement::Transfer(_)
         | Statement::Key(_)
         | Statement::Bundle(_) => {}
     }
+}
+
+fn mask_changed(seen: &mut Checked, told: &mut Told, place: &str, change: &MaskChange) {
+    let before = told.masks.insert(change.camera.clone(), change.after.clone());
+    if before != change.before || before.as_ref() == Some(&change.after) {
+        seen.note(place, "it does not continue the camera's last mask");
+    }
+}
+
+/// A heartbeat names no link that is not in the log before it.
+fn heard(seen: &mut Checked, told: &Told, place: &str, heartbeat: &Heartbeat) {
+    for end in &heartbeat.cameras {
+        if end.next > chain::after(told.heads.get(&end.camera)).0 {
+            seen.note(place, format!("links of {} before {} are missing", end.camera, end.next));
+        }
+    }
+}
+
+/// Compares what is remembered of masks and settings with what the log tells.
+fn compare_settings(core: &Core, seen: &mut Checked, told: &Told) -> Result<(), StoreError> {
+    let site = core.identity.site();
+    let mut masks = BTreeMap::new();
+    for found in core.index.rows(Family::Masks, Vec::new(), None) {
+        let (key, value) = found?;
+        if let (Some(camera), Some(mask)) = (Reader(&key).camera(site), mask::decode(&value)) {
+            masks.insert(camera, mask);
+        }
+    }
+    if masks != told.masks {
+        seen.note("masks", "they are not those that the log tells");
+    }
+    let config = core.index.get(Family::Facts, fact::CONFIG)?;
+    if config != told.config.0.map(|digest| digest.to_string().into_bytes()) {
+        seen.note("config", "it is not that of the last logged start");
+    }
+    if told.config.1.is_some() {
+        seen.note("log", "settings have changed and no record says so");
+    }
+    Ok(())
 }
 
 fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, record: &Record) {

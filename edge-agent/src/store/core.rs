@@ -1,7 +1,9 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
-//! Locks, in the order in which they may be taken: `holds` → one camera's `line` → `epochs` → `next`
-//! → `tallies`. Only opening, closing and gaps take a line; appending a fragment takes no lock.
+//! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign` and `alarms` are held for moments,
+//! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
+//! takes no lock.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use custody::chain::{self, Head};
-use custody::dsse::Envelope;
-use custody::record::{Gap, GapReason, Hold, Record, Statement};
+use custody::log::entry as log_entry;
+use custody::manifest::{ForeignCheckpoint, Mask};
+use custody::record::{Gap, GapReason, Hold, MaskChange, Record, Statement};
 use custody::{CameraId, HoldId, Seq, WallTime};
 use host::Clock;
 
@@ -23,7 +26,10 @@ use super::key::link::{LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
-use super::key::{Family, entry, head, link, of_camera};
+use super::key::{Family, entry, head, link, mask, of_camera};
+use super::publish::Publisher;
+use super::signing::{Signed, Signing};
+use super::tail::{Tail, broken};
 use super::volume::Lock;
 use crate::limits;
 use crate::seal::{Identity, KeyRing};
@@ -46,10 +52,22 @@ pub(super) struct Core {
     pub(super) lines: BTreeMap<CameraId, Mutex<Line>>,
     /// How many open or abandoned files each hour has; under it, destroying an hour's key is decided.
     pub(super) epochs: Mutex<BTreeMap<u64, u32>>,
-    /// The place of the next log entry.
-    pub(super) next: Mutex<u64>,
-    /// How many log entries survive power loss: what others may read.
+    /// The site log's name.
+    pub(super) origin: String,
+    /// What is looked at before each signature.
+    pub(super) signing: Mutex<Signing>,
+    /// The end of the site log.
+    pub(super) tail: Mutex<Tail>,
+    /// Held while the index is synced: those who wait for it are served by one sync.
+    pub(super) synced: Mutex<()>,
+    /// How many log entries survive power loss: what others may read, and what may be published.
     pub(super) durable: AtomicU64,
+    /// What of the site log is published.
+    pub(super) publisher: Mutex<Publisher>,
+    /// The newest cosigned checkpoint of another log.
+    pub(super) foreign: Mutex<Option<ForeignCheckpoint>>,
+    /// What a person must see to.
+    pub(super) alarms: Mutex<BTreeMap<Alarm, String>>,
     pub(super) holds: RwLock<Holds>,
     pub(super) tallies: Mutex<Tallies>,
     /// Set by the first fatal error: nothing is promised any more.
@@ -65,6 +83,28 @@ pub(super) struct Line {
     /// Why the head is a gap, if it is one of this run.
     pub(super) gap: Option<GapReason>,
     pub(super) writing: Writing,
+    /// What covers the picture, as last recorded.
+    pub(super) mask: Option<Mask>,
+}
+
+/// What a person must see to. The site records on meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// The log contradicts what was published of it: nothing more is published.
+    LogContradicted,
+    /// The identity key does not answer, and the records key's time is over.
+    RecordsKey,
+}
+
+impl Alarm {
+    /// The alarm's stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::LogContradicted => "log-contradicted",
+            Self::RecordsKey => "records-key-overdue",
+        }
+    }
 }
 
 /// Whether a segment of the camera is being written.
@@ -153,30 +193,79 @@ impl Core {
         self.step(Step::SyncIndex, "syncing the index", || self.index.sync())
     }
 
-    /// Appends signed records to the site log, together with the changes that `fill` makes for the
-    /// first one's place. Durable when it returns; one sync serves all who wait for it.
+    /// Appends signed records to the site log and its tree, together with the changes that `fill`
+    /// makes for the first one's place: one batch. Durable when it returns.
     pub(super) fn log(
         &self,
-        records: &[&Envelope],
+        records: &[&Signed],
         fill: impl FnOnce(u64, &mut Batch),
     ) -> Result<u64, StoreError> {
         let (place, end) = {
-            let mut next = lock(&self.next);
+            let mut tail = lock(&self.tail);
+            let mut grown = tail.clone();
             let mut batch = Batch::default();
-            let place = *next;
-            let mut end = place;
-            for record in records {
-                batch.put(Family::Log, entry::key(end), record.bytes());
-                end += 1;
+            let place = grown.size();
+            for Signed { kind, envelope } in records {
+                batch.put(Family::Log, entry::key(grown.size()), envelope.bytes());
+                let commitment = log_entry::record(*kind, envelope.digest());
+                grown.push(&commitment, &mut batch).map_err(broken)?;
             }
             fill(place, &mut batch);
             self.step(Step::WriteIndex, "writing to the index", || self.index.write(&batch))?;
-            *next = end;
-            (place, end)
+            *tail = grown;
+            (place, tail.size())
         };
-        self.step(Step::SyncIndex, "syncing the index", || self.index.sync())?;
-        self.durable.fetch_max(end, Ordering::SeqCst);
+        self.sync_log(end)?;
         Ok(place)
+    }
+
+    /// Makes the log's first `end` entries survive power loss. One sync serves all that were written
+    /// before it began.
+    fn sync_log(&self, end: u64) -> Result<(), StoreError> {
+        let _one = lock(&self.synced);
+        if self.durable.load(Ordering::SeqCst) >= end {
+            return Ok(());
+        }
+        let written = lock(&self.tail).size();
+        self.step(Step::SyncIndex, "syncing the index", || self.index.sync())?;
+        self.durable.fetch_max(written, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Tells that a person must see to something; says so in the log once.
+    pub(super) fn raise(&self, alarm: Alarm, what: &str) {
+        let said = lock(&self.alarms).insert(alarm, what.to_owned());
+        if said.as_deref() != Some(what) {
+            tracing::error!(code = alarm.code(), what, "alarm");
+        }
+    }
+
+    /// It is over.
+    pub(super) fn clear(&self, alarm: Alarm) {
+        lock(&self.alarms).remove(&alarm);
+    }
+
+    /// Records what covers the camera's picture from now on, if it is something else than before.
+    pub(super) fn note_mask(
+        &self,
+        camera: &CameraId,
+        line: &mut Line,
+        after: &Mask,
+    ) -> Result<(), StoreError> {
+        if line.mask.as_ref() == Some(after) {
+            return Ok(());
+        }
+        let signed = self.sign(&Record::Other(Statement::MaskChange(MaskChange {
+            camera: camera.clone(),
+            before: line.mask.clone(),
+            after: after.clone(),
+            at: self.clock.now(),
+        })))?;
+        self.log(&[&signed], |_, batch| {
+            batch.put(Family::Masks, of_camera(camera), mask::encode(after));
+        })?;
+        line.mask = Some(after.clone());
+        Ok(())
     }
 
     /// Puts a link's rows into a batch: the link, its moment, the chain's head.
@@ -241,9 +330,9 @@ impl Core {
             detail: detail.chars().take(limits::DETAIL_CHARS_MAX).collect(),
             clock: self.clock.quality(),
         }));
-        let envelope = self.identity.sign(&record);
-        let digest = envelope.digest();
-        self.log(&[&envelope], |place, batch| {
+        let signed = self.sign(&record)?;
+        let digest = signed.envelope.digest();
+        self.log(&[&signed], |place, batch| {
             let row = LinkRow { start, end, place, digest, what: Linked::Gap };
             Self::put_link(batch, camera, seq, &row);
         })?;

@@ -32,6 +32,14 @@ pub enum Step {
     DestroyKey,
     /// Writing or removing the plain copy of a hold.
     WriteHold,
+    /// Writing the plain copy of a records key's certificate.
+    WriteCert,
+    /// Writing the static files that the site log has grown by.
+    WriteTiles,
+    /// Replacing the published checkpoint.
+    WriteCheckpoint,
+    /// Moving the static files of an older log aside.
+    MoveLog,
 }
 
 impl Step {
@@ -40,13 +48,17 @@ impl Step {
         match self {
             Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex => true,
             // These hold a sync of their own.
-            Self::MakeFolder | Self::WriteHold => may_be_sync(error),
+            Self::MakeFolder | Self::WriteHold | Self::WriteCert => may_be_sync(error),
             Self::WriteHead
             | Self::WriteFragment
             | Self::WriteManifest
             | Self::Truncate
             | Self::Unlink
-            | Self::DestroyKey => false,
+            | Self::DestroyKey
+            // Written again from the index, whole, at the next second.
+            | Self::WriteTiles
+            | Self::WriteCheckpoint
+            | Self::MoveLog => false,
         }
     }
 

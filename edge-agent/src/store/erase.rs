@@ -81,8 +81,8 @@ pub(super) fn condemn(
     }
     let erase =
         Erase { camera: camera.clone(), segments: refs.clone(), reason, at: core.clock.now() };
-    let envelope = core.identity.sign(&Record::Other(Statement::Erase(erase)));
-    core.log(&[&envelope], |_, batch| {
+    let signed = core.sign(&Record::Other(Statement::Erase(erase)))?;
+    core.log(&[&signed], |_, batch| {
         for (seq, row, file) in &going {
             take_out(core, batch, camera, *seq, row, file);
         }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
-use custody::record::{Hold, Record, Release, Statement};
+use custody::record::{Hold, Kind, Record, Release, Statement};
 use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
 use host::durable::{self, Reader};
 
@@ -20,6 +20,7 @@ use super::core::Core;
 use super::disc::Step;
 use super::key::{Family, hold};
 use super::read;
+use super::signing::Signed;
 use crate::limits;
 
 /// A hold as it is asked for.
@@ -84,9 +85,9 @@ pub(super) fn place(core: &Core, ask: PlaceHold) -> Result<u32, StoreError> {
             to: ask.to,
             at: core.clock.now(),
         };
-        let envelope = core.identity.sign(&Record::Other(Statement::Hold(placed.clone())));
-        write_file(core, &placed, &envelope)?;
-        core.log(&[&envelope], |_, batch| {
+        let signed = core.sign(&Record::Other(Statement::Hold(placed.clone())))?;
+        write_file(core, &placed, &signed.envelope)?;
+        core.log(&[&signed], |_, batch| {
             batch.put(Family::Holds, hold::key(&key.0, &key.1), hold::encode(&placed));
         })?;
         holds.insert(key, placed);
@@ -118,8 +119,8 @@ pub(super) fn release(core: &Core, id: &HoldId) -> Result<(), StoreError> {
             durable::remove(&path)
         })?;
         let release = Release { hold: id.clone(), camera: camera.clone(), at: core.clock.now() };
-        let envelope = core.identity.sign(&Record::Other(Statement::Release(release)));
-        core.log(&[&envelope], |_, batch| batch.delete(Family::Holds, hold::key(id, &camera)))?;
+        let signed = core.sign(&Record::Other(Statement::Release(release)))?;
+        core.log(&[&signed], |_, batch| batch.delete(Family::Holds, hold::key(id, &camera)))?;
         holds.remove(&(id.clone(), camera));
     }
     Ok(())
@@ -145,8 +146,8 @@ pub(super) fn match_files(core: &Core) -> Result<(), StoreError> {
     for placed in holds.values() {
         let path = file(core, &placed.hold, &placed.camera);
         if !path.exists() {
-            let envelope = core.identity.sign(&Record::Other(Statement::Hold(placed.clone())));
-            write_file(core, placed, &envelope)?;
+            let signed = core.sign(&Record::Other(Statement::Hold(placed.clone())))?;
+            write_file(core, placed, &signed.envelope)?;
         }
         wanted.insert(path);
     }
@@ -173,7 +174,8 @@ pub(super) fn restore(core: &Core) -> Result<(), StoreError> {
         let Ok(Record::Other(Statement::Hold(placed))) = Record::check(&envelope, &signer) else {
             continue;
         };
-        core.log(&[&envelope], |_, batch| {
+        let signed = Signed { kind: Kind::Hold, envelope };
+        core.log(&[&signed], |_, batch| {
             let key = hold::key(&placed.hold, &placed.camera);
             batch.put(Family::Holds, key, hold::encode(&placed));
         })?;

@@ -5,25 +5,33 @@
 //! | [`link`] | `links` | camera seq | a segment, gap or erased segment, and where its record lies |
 //! | [`moment`] | `moments` | camera kind time seq | nothing: finds links by time |
 //! | [`expiry`] | `expiry` | end camera seq | what retention must know of a stored segment |
-//! | [`entry`] | `log` | place | an envelope: the site log |
+//! | [`entry`] | `log` | place | an envelope: the body of a site log's entry |
+//! | [`commitment`] | `entries` | place | what stands in the log's tree for it |
+//! | [`hash`] | `tree` | number | a stored hash of the log's tree |
 //! | [`head`] | `heads` | camera | the chain's last link |
 //! | [`opened`] | `opened` | camera | the segment being written |
 //! | [`condemned`] | `condemned` | camera seq | a file whose erasure is logged and that may still be there |
 //! | [`hold`] | `holds` | hold camera | a hold |
 //! | [`tally`] | `tallies` | camera epoch | how many segments and bytes |
-//! | [`signer`] | `signers` | key id | an evidence key of this site |
-//! | [`fact`] | `facts` | name | volume identity, orderly stop, rebuild |
+//! | [`signer`] | `signers` | key id | a key of this site, and its certificate's place |
+//! | [`mask`] | `masks` | camera | what covers its picture, as last recorded |
+//! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
+//! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //!
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
 //! end with a zero byte. Values begin with the version of their layout.
 
+pub(crate) mod checkpoint;
+pub(crate) mod commitment;
 pub(crate) mod condemned;
 pub(crate) mod entry;
 pub(crate) mod expiry;
 pub(crate) mod fact;
+pub(crate) mod hash;
 pub(crate) mod head;
 pub(crate) mod hold;
 pub(crate) mod link;
+pub(crate) mod mask;
 pub(crate) mod moment;
 pub(crate) mod opened;
 pub(crate) mod signer;
@@ -42,6 +50,10 @@ pub(crate) enum Family {
     Expiry,
     /// [`entry`].
     Log,
+    /// [`commitment`].
+    Entries,
+    /// [`hash`].
+    Tree,
     /// [`head`].
     Heads,
     /// [`opened`].
@@ -54,23 +66,28 @@ pub(crate) enum Family {
     Tallies,
     /// [`signer`].
     Signers,
+    /// [`mask`].
+    Masks,
     /// [`fact`].
     Facts,
 }
 
 impl Family {
     /// Every family.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Links,
         Self::Moments,
         Self::Expiry,
         Self::Log,
+        Self::Entries,
+        Self::Tree,
         Self::Heads,
         Self::Opened,
         Self::Condemned,
         Self::Holds,
         Self::Tallies,
         Self::Signers,
+        Self::Masks,
         Self::Facts,
     ];
 
@@ -82,12 +99,15 @@ impl Family {
             Self::Moments => "moments",
             Self::Expiry => "expiry",
             Self::Log => "log",
+            Self::Entries => "entries",
+            Self::Tree => "tree",
             Self::Heads => "heads",
             Self::Opened => "opened",
             Self::Condemned => "condemned",
             Self::Holds => "holds",
             Self::Tallies => "tallies",
             Self::Signers => "signers",
+            Self::Masks => "masks",
             Self::Facts => "facts",
         }
     }

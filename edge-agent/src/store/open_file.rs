@@ -21,6 +21,7 @@ use super::key::expiry::SegmentRow;
 use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::opened::OpenedRow;
 use super::key::{Family, of_camera};
+use super::signing::Signed;
 use super::{path, place};
 use crate::limits;
 use crate::seal::{Plain, Sealer, key_ring};
@@ -92,6 +93,7 @@ pub(super) fn open(
 ) -> Result<OpenFile, StoreError> {
     let anew = ask.discontinuity.is_some();
     let placed = place::place(line.head.as_ref().map(|h| h.end), ask.start, anew)?;
+    core.note_mask(camera, line, &ask.mask)?;
     if placed.gap {
         let (reason, detail) = why_late(line, ask.discontinuity.as_deref());
         core.write_gap(camera, line, (None, placed.start), reason, &detail)?;
@@ -360,12 +362,12 @@ impl OpenFile {
             camera_offset_ms,
             recovered: false,
         };
-        let envelope = core.identity.sign(&Record::Segment(closing.manifest(core)));
-        let block = sealed::block(Kind::Manifest, &[envelope.bytes()]);
+        let signed = core.sign(&Record::Segment(closing.manifest(core)))?;
+        let block = sealed::block(Kind::Manifest, &[signed.envelope.bytes()]);
         self.write(Step::WriteManifest, &block)?;
         let shown = self.path.display();
         core.step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_all())?;
-        link_in(core, line, &closing, &envelope, self.file_bytes)
+        link_in(core, line, &closing, &signed, self.file_bytes)
     }
 }
 
@@ -425,7 +427,7 @@ impl Closing<'_> {
             agent: core.identity.agent().clone(),
             analytics: Analytics::None,
             recovered: self.recovered,
-            foreign_checkpoint: None,
+            foreign_checkpoint: lock(&core.foreign).clone(),
         }
     }
 }
@@ -435,14 +437,14 @@ pub(super) fn link_in(
     core: &Core,
     line: &mut Line,
     closing: &Closing<'_>,
-    envelope: &custody::dsse::Envelope,
+    signed: &Signed,
     file_bytes: u64,
 ) -> Result<Stored, StoreError> {
     let (camera, seq, epoch) = (closing.camera, closing.row.seq, closing.row.epoch);
     let (start, end, root) = (closing.start, closing.end, tree::root(closing.leaves));
-    let digest = envelope.digest();
+    let digest = signed.envelope.digest();
     let file = FileFacts { bytes: file_bytes, root, epoch };
-    let place = core.log(&[envelope], |place, batch| {
+    let place = core.log(&[signed], |place, batch| {
         let row = LinkRow { start, end, place, digest, what: Linked::Stored(file) };
         Core::put_link(batch, camera, seq, &row);
         let expiry =

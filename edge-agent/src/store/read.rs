@@ -233,9 +233,9 @@ pub(super) fn release_keys(
     }
     let transfer =
         Transfer { case: case.clone(), camera: camera.clone(), segments, at: core.clock.now() };
-    let envelope = core.identity.sign(&Record::Other(Statement::Transfer(transfer)));
-    core.log(&[&envelope], |_, _| {})?;
-    Ok((keys, envelope))
+    let signed = core.sign(&Record::Other(Statement::Transfer(transfer)))?;
+    core.log(&[&signed], |_, _| {})?;
+    Ok((keys, signed.envelope))
 }
 
 /// Figures about the whole store.

@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use custody::chain;
 use custody::dsse::{ENVELOPE_BYTES_MAX, Envelope};
 use custody::manifest;
-use custody::record::Record;
+use custody::record::{Kind, Record};
 use custody::sealed::{BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES, MAGIC};
 use custody::{CameraId, Seq, WallTime};
 
@@ -27,6 +27,7 @@ use super::key::expiry::SegmentRow;
 use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::{Family, fact, link};
 use super::recover::Recovery;
+use super::signing::Signed;
 use super::{path, salvage};
 use crate::seal::key_ring;
 
@@ -85,7 +86,7 @@ pub(super) fn rebuild(core: &mut Core, recovery: &mut Recovery) -> Result<(), St
         }
     }
     super::holds::restore(core)?;
-    let size = *lock(&core.next);
+    let size = lock(&core.tail).size();
     let mut batch = Batch::default();
     batch.put(Family::Facts, fact::REBUILT.to_vec(), size.to_be_bytes());
     core.write(&batch)?;
@@ -161,7 +162,8 @@ fn link_found(
     }
     let (start, end, root) = (manifest.start, manifest.end, manifest.fragments.root);
     let (digest, epoch, bytes) = (envelope.digest(), found.epoch, found.bytes);
-    core.log(&[&envelope], |place, batch| {
+    let signed = Signed { kind: Kind::Segment, envelope };
+    core.log(&[&signed], |place, batch| {
         let what = Linked::Stored(FileFacts { bytes, root, epoch });
         let row = LinkRow { start, end, place, digest, what };
         Core::put_link(batch, camera, seq, &row);

@@ -1,19 +1,22 @@
 //! Opening the store: whose folders these are, what a crash left behind, and the gap since.
 //!
-//! In order: lock the folder · compare volume identities · finish erasures · close or index the
-//! segment that each camera was writing · adopt complete files that the index does not know ·
-//! record that the agent came up, and a gap for each camera up to now. Costs a few reads per camera,
-//! not a walk over the footage.
+//! In order: lock the folder · compare volume identities · certify this run's keys · record that the
+//! agent came up · finish erasures · close or index the segment that each camera was writing · adopt
+//! complete files that the index does not know · record a gap for each camera up to now. Costs a few
+//! reads per camera, not a walk over the footage.
+//!
+//! A new log begins with the certificates of this run's keys, then the agent's start, which names the
+//! log before it where the index was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
-use custody::record::{AgentStart, GapReason, Record, Statement};
-use custody::{CameraId, SiteId};
+use custody::record::{AgentStart, ConfigChange, GapReason, LogEnd, Record, Statement};
+use custody::{CameraId, Digest, SiteId};
 use host::{Clock, durable};
 
 use super::core::{Core, Holds, Line, Tallies, Writing, lock};
@@ -21,11 +24,12 @@ use super::disc::Disc;
 use super::index::{Batch, Index};
 use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
-use super::key::{Family, Reader, entry, fact, head, hold, signer};
+use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
+use super::tail::{self, Tail};
 use super::volume::{self, Verdict};
-use super::{StoreError, erase, holds, rebuild};
-use crate::seal::{Identity, KeyRing};
+use super::{StoreError, erase, holds, publish, rebuild, signing};
+use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
 #[derive(Debug, Default)]
@@ -63,13 +67,20 @@ pub(super) fn open(
     let found = volume::look(state_dir)?;
     let (index, verdict) = open_index(state_dir, identity.site(), &found)?;
     let ring = KeyRing::open(&state_dir.join("keys"), identity.site())?;
+    let tail = load_tail(&index)?;
     let mut core = Core {
         state_dir: state_dir.to_owned(),
         segments: state_dir.join("segments"),
         lines: lines(&index, identity.site(), cameras)?,
         epochs: Mutex::default(),
-        next: Mutex::default(),
-        durable: AtomicU64::new(0),
+        origin: origin(&index, &identity)?,
+        signing: Mutex::default(),
+        durable: AtomicU64::new(tail.size()),
+        tail: Mutex::new(tail),
+        synced: Mutex::default(),
+        publisher: Mutex::default(),
+        foreign: Mutex::default(),
+        alarms: Mutex::default(),
         holds: RwLock::new(load_holds(&index)?),
         tallies: Mutex::new(load_tallies(&index, identity.site())?),
         failed: AtomicBool::new(false),
@@ -80,27 +91,42 @@ pub(super) fn open(
         index,
         disc,
     };
-    let mut recovery = Recovery::default();
-    greet(&core)?;
-    let first = measure_log(&core)? == 0;
-    match &verdict {
-        Verdict::Same(_) => {}
-        Verdict::New(volume) => {
-            found.write(core.identity.site(), volume)?;
-            set_volume(&core, volume)?;
-        }
-        Verdict::IndexLost(volume) => {
-            rebuild::rebuild(&mut core, &mut recovery)?;
-            set_volume(&core, volume)?;
-        }
-    }
-    holds::match_files(&core)?;
-    recovery.erased_leftovers = erase::unlink_condemned(&core, usize::MAX)?;
-    settle_all(&core, &mut recovery)?;
-    recovery.orderly =
-        core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !recovery.rebuilt);
-    say_started(&core, cameras, recovery.orderly)?;
+    let recovery = bring_in_order(&mut core, cameras, &found, &verdict)?;
     Ok((Arc::new(core), recovery))
+}
+
+fn bring_in_order(
+    core: &mut Core,
+    cameras: &[CameraId],
+    found: &volume::Found,
+    verdict: &Verdict,
+) -> Result<Recovery, StoreError> {
+    let lost = matches!(verdict, Verdict::IndexLost(_));
+    let first = lock(&core.tail).size() == 0;
+    if let Verdict::New(volume) = verdict {
+        found.write(core.identity.site(), volume)?;
+        set_volume(core, volume)?;
+    }
+    let mut recovery = Recovery {
+        orderly: core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !lost),
+        ..Recovery::default()
+    };
+    let continues = publish::look_back(core, first)?;
+    keep_fact(core, fact::ORIGIN, core.origin.as_bytes())?;
+    signing::greet(core)?;
+    signing::begin_key(core, core.clock.now(), core.clock.tick().0)?;
+    signing::certify_file_keys(core)?;
+    say_started(core, cameras, recovery.orderly, continues)?;
+    signing::restore_certs(core)?;
+    if let Verdict::IndexLost(volume) = verdict {
+        rebuild::rebuild(core, &mut recovery)?;
+        set_volume(core, volume)?;
+    }
+    holds::match_files(core)?;
+    recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
+    settle_all(core, &mut recovery)?;
+    say_missed(core, cameras, recovery.orderly)?;
+    Ok(recovery)
 }
 
 /// Opens the index and judges whether it belongs here; one that was being rebuilt begins anew.
@@ -153,6 +179,12 @@ fn lines(
         let opened = OpenedRow::decode(&value).ok_or_else(|| damaged(Family::Opened))?;
         lines.entry(camera).or_default().writing = Writing::Abandoned(opened);
     }
+    for row in index.rows(Family::Masks, Vec::new(), None) {
+        let (key, value) = row?;
+        let camera = Reader(&key).camera(site).ok_or_else(|| damaged(Family::Masks))?;
+        let mask = mask::decode(&value).ok_or_else(|| damaged(Family::Masks))?;
+        lines.entry(camera).or_default().mask = Some(mask);
+    }
     Ok(lines.into_iter().map(|(camera, line)| (camera, Mutex::new(line))).collect())
 }
 
@@ -177,27 +209,31 @@ fn load_tallies(index: &Index, site: &SiteId) -> Result<Tallies, StoreError> {
     Ok(tallies)
 }
 
-/// Remembers this run's evidence key among those that have signed here.
-fn greet(core: &Core) -> Result<(), StoreError> {
-    let public = core.identity.public_key();
-    let key = signer::key(&public.id());
-    if core.index.get(Family::Signers, &key)?.is_none() {
-        let mut batch = Batch::default();
-        batch.put(Family::Signers, key, signer::encode(&public));
-        core.write(&batch)?;
-    }
-    Ok(())
-}
-
 /// Finds the end of the site log.
-fn measure_log(core: &Core) -> Result<u64, StoreError> {
-    let size = match core.index.rows_back(Family::Log, Vec::new(), None).next() {
+fn load_tail(index: &Index) -> Result<Tail, StoreError> {
+    let size = match index.rows_back(Family::Log, Vec::new(), None).next() {
         Some(row) => entry::decode_key(&row?.0).ok_or_else(|| damaged(Family::Log))? + 1,
         None => 0,
     };
-    *lock(&core.next) = size;
-    core.durable.store(size, Ordering::SeqCst);
-    Ok(size)
+    Tail::load(size, &tail::Stored(index)).map_err(tail::broken)
+}
+
+/// The log's name: as it began, or a new one for a log that begins now.
+fn origin(index: &Index, identity: &Identity) -> Result<String, StoreError> {
+    if let Some(origin) = index.get(Family::Facts, fact::ORIGIN)? {
+        return String::from_utf8(origin).map_err(|_| damaged(Family::Facts));
+    }
+    Ok(identity.log_origin(&hex::encode(key_ring::random::<4>()?)))
+}
+
+/// Writes a fact that is not there yet.
+fn keep_fact(core: &Core, name: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    if core.index.get(Family::Facts, name)?.is_some() {
+        return Ok(());
+    }
+    let mut batch = Batch::default();
+    batch.put(Family::Facts, name.to_vec(), value);
+    core.write(&batch)
 }
 
 fn set_volume(core: &Core, volume: &str) -> Result<(), StoreError> {
@@ -227,27 +263,58 @@ fn settle_all(core: &Core, recovery: &mut Recovery) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Logs that the agent came up, and for each recorded camera a gap up to now.
-fn say_started(core: &Core, cameras: &[CameraId], orderly: bool) -> Result<(), StoreError> {
+/// Logs that the agent came up, and that it runs with other settings if it does.
+fn say_started(
+    core: &Core,
+    cameras: &[CameraId],
+    orderly: bool,
+    continues: Option<LogEnd>,
+) -> Result<(), StoreError> {
     let now = core.clock.now();
-    let cameras: BTreeSet<_> = cameras.iter().collect();
-    let record = Record::Other(Statement::AgentStart(AgentStart {
-        site: core.identity.site().clone(),
+    let (site, agent) = (core.identity.site().clone(), core.identity.agent().clone());
+    let after = agent.config_sha256;
+    let cameras: BTreeSet<_> = cameras.iter().cloned().collect();
+    let started = core.sign(&Record::Other(Statement::AgentStart(AgentStart {
+        site: site.clone(),
         boot_id: core.identity.boot_id().to_owned(),
-        agent: core.identity.agent().clone(),
+        agent,
         orderly,
-        cameras: cameras.iter().map(|camera| (*camera).clone()).collect(),
-        continues: None,
+        cameras: cameras.into_iter().collect(),
+        continues,
         at: now,
-    }));
-    let envelope = core.identity.sign(&record);
-    core.log(&[&envelope], |_, batch| batch.delete(Family::Facts, fact::STOPPED.to_vec()))?;
+    })))?;
+    let mut records = vec![&started];
+    let changed = match last_config(core)?.filter(|before| *before != after) {
+        None => None,
+        Some(before) => {
+            let change = ConfigChange { site, before, after, at: now };
+            Some(core.sign(&Record::Other(Statement::ConfigChange(change)))?)
+        }
+    };
+    records.extend(&changed);
+    core.log(&records, |_, batch| {
+        batch.delete(Family::Facts, fact::STOPPED.to_vec());
+        batch.put(Family::Facts, fact::CONFIG.to_vec(), after.to_string());
+    })?;
+    Ok(())
+}
+
+/// The digest of the configuration that the last run recorded.
+fn last_config(core: &Core) -> Result<Option<Digest>, StoreError> {
+    let Some(bytes) = core.index.get(Family::Facts, fact::CONFIG)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).ok();
+    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| damaged(Family::Facts))
+}
+
+/// Logs for each recorded camera a gap up to now.
+fn say_missed(core: &Core, cameras: &[CameraId], orderly: bool) -> Result<(), StoreError> {
+    let now = core.clock.now();
     let (reason, detail) = if orderly {
         (GapReason::AgentStopped, "the recorder was not running")
     } else {
         (GapReason::AgentCrashed, "the recorder had ended without saying so")
     };
-    for camera in cameras {
+    for camera in cameras.iter().collect::<BTreeSet<_>>() {
         let mut line = core.line(camera)?;
         // The chain of an unsettled camera goes on with the segment that is still to be closed.
         if line.head.is_some() && matches!(line.writing, Writing::Nothing) {

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use custody::dsse::Envelope;
-use custody::record::Record;
+use custody::record::{KeyUsage, Record};
 use custody::sealed::{
     self, BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES, INIT_INDEX, Kind, MAGIC, SealedSegment,
 };
@@ -17,9 +17,9 @@ use super::StoreError;
 use super::core::{Core, Line, Writing};
 use super::disc::Step;
 use super::key::opened::OpenedRow;
-use super::key::{Family, signer};
 use super::open_file::{Closing, Stored, discard, link_in};
 use super::path;
+use super::signing::{self, Signed};
 use crate::seal;
 
 /// What became of a segment that nobody closed.
@@ -80,7 +80,8 @@ fn salvage(
         let leaves = segment.leaves();
         let closing = as_closed(camera, row, &manifest, &leaves);
         sync(core, &file)?;
-        return link_in(core, line, &closing, &envelope, length as u64).map(Salvaged::Indexed);
+        let signed = Signed { kind: custody::record::Kind::Segment, envelope };
+        return link_in(core, line, &closing, &signed, length as u64).map(Salvaged::Indexed);
     }
     match openable(core, camera, row, &bytes) {
         Some(kept) if !kept.leaves.is_empty() => {
@@ -112,10 +113,11 @@ pub(super) fn complete(
     (continues && fits).then_some((envelope, manifest, segment.whole_bytes))
 }
 
-/// The key that an envelope names, if it is one of this store's.
+/// The key that an envelope names, if it has a certificate for records here.
 pub(super) fn signer_of(core: &Core, envelope: &Envelope) -> Option<PublicKey> {
-    let row = core.index.get(Family::Signers, &signer::key(envelope.key_id())).ok()??;
-    signer::decode(&row)
+    let signer = signing::signer_row(core, envelope.key_id())?;
+    let certified = signer.cert.is_some_and(|cert| cert.usage == KeyUsage::Records);
+    certified.then_some(signer.key)
 }
 
 pub(super) fn as_closed<'a>(
@@ -247,14 +249,14 @@ fn finish(
         camera_offset_ms: None,
         recovered: true,
     };
-    let envelope = core.identity.sign(&Record::Segment(closing.manifest(core)));
-    let block = sealed::block(Kind::Manifest, &[envelope.bytes()]);
+    let signed = core.sign(&Record::Segment(closing.manifest(core)))?;
+    let block = sealed::block(Kind::Manifest, &[signed.envelope.bytes()]);
     core.step(Step::WriteManifest, format_args!("writing to {shown}"), || {
         OpenOptions::new().append(true).open(file)?.write_all(&block)
     })?;
     sync(core, file)?;
     let file_bytes = (kept.file_bytes + block.len()) as u64;
-    let stored = link_in(core, line, &closing, &envelope, file_bytes)?;
+    let stored = link_in(core, line, &closing, &signed, file_bytes)?;
     let torn_bytes = (bytes.len() - kept.file_bytes) as u64;
     Ok(Salvaged::Closed { stored, torn_bytes })
 }

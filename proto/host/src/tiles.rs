@@ -48,6 +48,20 @@ pub fn publish(
     entries: impl Fn(u64, u64) -> Result<Vec<Vec<u8>>, TreeError>,
     note: &[u8],
 ) -> Result<(), PublishError> {
+    grow(folder, (old, size), hashes, entries)?;
+    replace_note(folder, note)
+}
+
+/// The first half of [`publish`]: the tiles.
+///
+/// # Errors
+/// As [`publish`].
+pub fn grow(
+    folder: &Path,
+    (old, size): (u64, u64),
+    hashes: &impl Hashes,
+    entries: impl Fn(u64, u64) -> Result<Vec<Vec<u8>>, TreeError>,
+) -> Result<(), PublishError> {
     for tile in tiles::entry_tiles(old, size) {
         let held = entries(tile.first, tile.width)?;
         if held.len() as u64 != tile.width {
@@ -61,6 +75,15 @@ pub fn publish(
     for tile in tiles::hash_tiles(old, size) {
         write(folder, &tile.path(), &tile.bytes(hashes)?, tile.is_whole())?;
     }
+    Ok(())
+}
+
+/// The second half of [`publish`]: the note, once its tiles are there.
+///
+/// # Errors
+/// As [`publish`].
+pub fn replace_note(folder: &Path, note: &[u8]) -> Result<(), PublishError> {
+    durable::create_folder(folder).map_err(disc(folder))?;
     let path = folder.join(CHECKPOINT);
     durable::replace(&path, note, Reader::Anyone).map_err(disc(&path))
 }

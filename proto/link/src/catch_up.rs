@@ -42,6 +42,12 @@ impl CatchUp {
         (self.next < log_size).then(|| (self.next, (log_size - self.next).min(BATCH_RECORDS_MAX)))
     }
 
+    /// The place that the controller wants next, as it last said.
+    #[must_use]
+    pub fn next_index(&self) -> u64 {
+        self.next
+    }
+
     /// Whether the controller has records that this log has not.
     #[must_use]
     pub fn is_ahead(&self, log_size: u64) -> bool {

@@ -20,13 +20,7 @@ use crate::statement::trusted_record;
 const AUDIT_BYTES_MAX: u64 = 64 << 20;
 
 /// Checks the custody record.
-pub fn check(
-    bag: &Bag,
-    layout: &Layout,
-    trust: &Trust,
-    shown: &mut Shown,
-    report: &mut Report,
-) {
+pub fn check(bag: &Bag, layout: &Layout, trust: &Trust, shown: &mut Shown, report: &mut Report) {
     let key = match log_key(bag, trust) {
         Ok(key) => Some(key),
         Err(refusal) => {
@@ -59,9 +53,8 @@ fn log_key(bag: &Bag, trust: &Trust) -> Result<LogKey, Refusal> {
     else {
         return Err(untrusted("this is a statement about something else than a key"));
     };
-    let key = certified_key(&cert).filter(|_| {
-        cert.usage == KeyUsage::Log && cert.site.as_str() == CONTROLLER
-    });
+    let key = certified_key(&cert)
+        .filter(|_| cert.usage == KeyUsage::Log && cert.site.as_str() == CONTROLLER);
     key.zip(cert.name.as_deref())
         .and_then(|(key, name)| LogKey::new(name, &key))
         .ok_or_else(|| untrusted("it is not about a key of the controller's log"))

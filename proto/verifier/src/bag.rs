@@ -9,9 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use custody::bundle::{
-    BAG_INFO, BAGIT, BAGIT_TEXT, MANIFEST, MANIFEST_SHA512, SEAL, TAG_MANIFEST,
-};
+use custody::bundle::{BAG_INFO, BAGIT, BAGIT_TEXT, MANIFEST, MANIFEST_SHA512, SEAL, TAG_MANIFEST};
 use custody::{Code, Digest, Refusal};
 
 use crate::pass::{Digest512, Found};
@@ -355,7 +353,8 @@ mod tests {
     #[test]
     fn a_line_is_a_digest_two_spaces_and_a_path_of_its_manifest() {
         let digest = Digest::of(b"x").to_string();
-        let check = |line: String, payload| manifest_line(line.as_bytes(), payload, sha256_of).is_ok();
+        let check =
+            |line: String, payload| manifest_line(line.as_bytes(), payload, sha256_of).is_ok();
         assert!(check(format!("{digest}  data/x"), true));
         assert!(check(format!("{digest}  bagit.txt"), false));
         assert!(!check(format!("{digest}  data/x"), false));

@@ -107,9 +107,7 @@ pub fn payloads_in(bytes: &[u8], kind: &[u8; 4]) -> Option<Vec<Range<usize>>> {
     in_bytes(bytes)?
         .into_iter()
         .filter(|place| place.kind == *kind)
-        .map(|place| {
-            Some(usize::try_from(place.inside).ok()?..usize::try_from(place.end).ok()?)
-        })
+        .map(|place| Some(usize::try_from(place.inside).ok()?..usize::try_from(place.end).ok()?))
         .collect()
 }
 

@@ -131,12 +131,7 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    fn line(
-        &mut self,
-        line: &[u8],
-        shown: &mut Shown,
-        report: &mut Report,
-    ) -> Result<(), Refusal> {
+    fn line(&mut self, line: &[u8], shown: &mut Shown, report: &mut Report) -> Result<(), Refusal> {
         let before = report.refused();
         match self.link(line, shown, report)? {
             (Record::Segment(segment), span) => self.segment(&segment, span, before, report),

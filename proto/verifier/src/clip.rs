@@ -26,6 +26,7 @@ use custody::{Code, Digest, KeyId, Refusal, WallTime, bundle, tree};
 use serde::{Deserialize, Serialize};
 
 use crate::bag::Bag;
+use crate::boxes;
 use crate::camera::{self, Scene};
 use crate::lanes::Read;
 use crate::logbook::Shown;
@@ -33,7 +34,6 @@ use crate::master::SLACK_US;
 use crate::place::{CameraFiles, SiteFiles};
 use crate::report::{CameraReport, ClipReport, Report, SiteReport};
 use crate::site::{self, Trust};
-use crate::boxes;
 
 /// What `clip.json` says it is.
 pub const FORMAT: &str = "watchhouse-clip/v1";
@@ -61,7 +61,16 @@ pub const POLICY: &str = "policy";
 pub const FOREIGN: &str = "foreign.note";
 
 const REQUIRED: [&str; 10] = [
-    MOVIE, PLAN, RECORD, RECORD_PROOF, CERT, CERT_PROOF, LOG_CERT, LOG_CERT_PROOF, STATEMENTS, POLICY,
+    MOVIE,
+    PLAN,
+    RECORD,
+    RECORD_PROOF,
+    CERT,
+    CERT_PROOF,
+    LOG_CERT,
+    LOG_CERT_PROOF,
+    STATEMENTS,
+    POLICY,
 ];
 /// A fragment takes about 320 bytes of JSON and at most 13 hashes of 67.
 const PLAN_BYTES_MAX: u64 = FRAGMENTS_MAX as u64 * 1_500;
@@ -159,7 +168,10 @@ fn names(folder: &Path, report: &mut Report) {
         if known && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             found.insert(name);
         } else {
-            report.refuse(Refusal::new(Code::FileUnexpected, format!("{name} has no place in a clip")));
+            report.refuse(Refusal::new(
+                Code::FileUnexpected,
+                format!("{name} has no place in a clip"),
+            ));
         }
     }
     for required in REQUIRED.iter().filter(|name| !found.contains(**name)) {
@@ -181,8 +193,8 @@ fn parts(folder: &Path, trust: &Trust, report: &mut Report) -> Result<(), Refusa
     };
     let envelope = Envelope::read(&line).map_err(|refusal| refusal.at(RECORD))?;
     // Unchecked, to know where its proofs belong; its signature is checked below.
-    let Record::Segment(named) = Record::danger_read_unchecked(&envelope)
-        .map_err(|refusal| refusal.at(RECORD))?
+    let Record::Segment(named) =
+        Record::danger_read_unchecked(&envelope).map_err(|refusal| refusal.at(RECORD))?
     else {
         return Err(malformed("it is about something else than a segment"));
     };
@@ -192,12 +204,8 @@ fn parts(folder: &Path, trust: &Trust, report: &mut Report) -> Result<(), Refusa
     let files = SiteFiles { certificates, ..SiteFiles::default() };
     let site = site::check(&bag, &id, &files, trust, &mut shown, report);
     report.sites.push(SiteReport::new(&id, &site, Vec::new()));
-    let scene = Scene {
-        bag: &bag,
-        read: &Read::default(),
-        site: &site,
-        files: &CameraFiles::default(),
-    };
+    let scene =
+        Scene { bag: &bag, read: &Read::default(), site: &site, files: &CameraFiles::default() };
     let (record, mut part) = camera::check_alone(&scene, &camera, &line, &mut shown, report)?;
     let plan = match small(folder, PLAN, PLAN_BYTES_MAX) {
         Some(bytes) => Plan::read(&bytes)?,
@@ -261,7 +269,10 @@ fn pictures(folder: &Path, plan: &Plan, segment: &Segment) -> Result<(), Refusal
     };
     let init = next(plan.init_bytes, "the init section")?;
     if Digest::of(&init) != segment.init_sha256 {
-        return Err(Refusal::new(Code::InitAltered, "it does not begin with the signed init section"));
+        return Err(Refusal::new(
+            Code::InitAltered,
+            "it does not begin with the signed init section",
+        ));
     }
     let mut due: Option<WallTime> = None;
     for one in &plan.fragments {

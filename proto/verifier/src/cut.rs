@@ -61,14 +61,11 @@ pub fn cut(folder: &Path, camera: &CameraId, span: Span, to: &Path) -> Result<Sp
     let (fragments, pictures) = fragments(folder, camera, &segment, &list, span)?;
     let spanned = fragments.first().zip(fragments.last());
     let spanned = spanned.map(|(a, b)| Span { from: a.info.start, to: b.info.end() });
-    let plan = Plan {
-        format: clip::FORMAT.to_owned(),
-        init_bytes: init.len() as u64,
-        fragments,
-    };
+    let plan = Plan { format: clip::FORMAT.to_owned(), init_bytes: init.len() as u64, fragments };
     let plan = serde_json::to_vec_pretty(&plan).map_err(|e| unreadable(clip::PLAN, &e))?;
     let (log_cert, log_key) = log_certificate(folder, site.as_str())?;
-    fs::create_dir(to).map_err(|source| CutError::Write { path: to.display().to_string(), source })?;
+    fs::create_dir(to)
+        .map_err(|source| CutError::Write { path: to.display().to_string(), source })?;
     let mut files = vec![
         (clip::MOVIE, [init, pictures].concat()),
         (clip::PLAN, plan),
@@ -111,7 +108,8 @@ fn find(
     for line in read(folder, &path)?.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let envelope = Envelope::read(line).map_err(|refusal| unreadable(&path, &refusal))?;
         let record = Record::danger_read_unchecked(&envelope);
-        let Record::Segment(segment) = record.map_err(|refusal| unreadable(&path, &refusal))? else {
+        let Record::Segment(segment) = record.map_err(|refusal| unreadable(&path, &refusal))?
+        else {
             continue;
         };
         if segment.start <= span.from && span.to <= segment.end && span.from < span.to {

@@ -108,9 +108,8 @@ fn check(args: &Check) -> Result<ExitCode, String> {
     let (Some(bundle), Some(key)) = (&args.bundle, &args.key) else {
         return Err("give the bundle's folder and --key".into());
     };
-    let authority = PublicKey::from_pem(&text(key, "the key")?).map_err(|bad| {
-        format!("{} is {bad}; it begins with `BEGIN PUBLIC KEY`", key.display())
-    })?;
+    let authority = PublicKey::from_pem(&text(key, "the key")?)
+        .map_err(|bad| format!("{} is {bad}; it begins with `BEGIN PUBLIC KEY`", key.display()))?;
     let mut trust = Trust::new(authority);
     if let Some(path) = &args.policy {
         let policy = Policy::read(&text(path, "the policy")?);
@@ -128,7 +127,8 @@ fn check(args: &Check) -> Result<ExitCode, String> {
 }
 
 fn text(path: &Path, what: &str) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("cannot read {what} {}: {error}", path.display()))
+    fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {what} {}: {error}", path.display()))
 }
 
 fn show(report: &Report, output: Output) -> Result<(), String> {
@@ -142,7 +142,5 @@ fn show(report: &Report, output: Output) -> Result<(), String> {
 }
 
 fn print(text: &str) -> Result<(), String> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| format!("cannot print: {error}"))
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot print: {error}"))
 }

@@ -142,7 +142,8 @@ impl Layout {
             }
             "tsa" => {
                 let size = file.strip_suffix(".note").or_else(|| file.strip_suffix(".tsr"));
-                let size = size.and_then(|size| size.parse().ok().filter(|n: &u64| n.to_string() == size));
+                let size =
+                    size.and_then(|size| size.parse().ok().filter(|n: &u64| n.to_string() == size));
                 if let Some(size) = size {
                     self.site(site)?.stamps.insert(size);
                     return Some(());
@@ -171,8 +172,7 @@ fn ten_digits(text: &str) -> Option<u64> {
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits
-        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]

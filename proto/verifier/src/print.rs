@@ -68,11 +68,15 @@ fn write_clip(out: &mut String, report: &Report) -> fmt::Result {
 
 const BUNDLE_POLICY: &str = "the bundle's own policy; give --policy to judge by one that you chose";
 const OWN_STATEMENTS: &str = "those of the bundle and those that you gave";
-const BUNDLE_STATEMENTS: &str = "those of the bundle; give --statements with the newest published ones";
+const BUNDLE_STATEMENTS: &str =
+    "those of the bundle; give --statements with the newest published ones";
 
 fn write_verdict(out: &mut String, report: &Report) -> fmt::Result {
     if report.verified() && report.clip.is_some() {
-        return writeln!(out, "VERIFIED: every picture of the clip is as it was recorded and logged.");
+        return writeln!(
+            out,
+            "VERIFIED: every picture of the clip is as it was recorded and logged."
+        );
     }
     if report.verified() {
         return writeln!(
@@ -142,11 +146,7 @@ fn write_log(out: &mut String, log: &LogReport) -> fmt::Result {
     for name in &log.logs {
         writeln!(out, "  Log        {:.80}", printable(name))?;
     }
-    writeln!(
-        out,
-        "  Proved     {} records stand in the log, {} do not",
-        log.proved, log.unproved
-    )?;
+    writeln!(out, "  Proved     {} records stand in the log, {} do not", log.proved, log.unproved)?;
     let quorum = if log.quorum_met() { "met for each" } else { "NOT MET for each" };
     writeln!(out, "  Quorum     {quorum}: {} of {}", log.witnessed, log.proved + log.unproved)?;
     for (name, count) in &log.witnesses {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody::coverage::{self, Coverage, Span};
 use custody::manifest::{Mask, Segment};
 use custody::record::{GapReason, KeyUsage};
-use custody::{CameraId, CaseId, Clock, ClockSource, Code, Digest, KeyId, Refusal, Seq, SiteId, WallTime};
+use custody::{
+    CameraId, CaseId, Clock, ClockSource, Code, Digest, KeyId, Refusal, Seq, SiteId, WallTime,
+};
 
 use crate::logbook::{Logged, Logs};
 use crate::site::Site;

@@ -30,9 +30,8 @@ pub fn not_before(
     foreign: &ForeignCheckpoint,
 ) -> Result<Option<WallTime>, Refusal> {
     let path = bundle::foreign_note(id, foreign.note_sha256);
-    let at = newest_cosignature(bag, &path, site, foreign).map_err(|what| {
-        Refusal::new(Code::ForeignCheckpointInvalid, format!("{path}: {what}"))
-    })?;
+    let at = newest_cosignature(bag, &path, site, foreign)
+        .map_err(|what| Refusal::new(Code::ForeignCheckpointInvalid, format!("{path}: {what}")))?;
     let Some(at) = at else { return Ok(None) };
     let slack = FOREIGN_LATER_US.saturating_add(segment.clock.uncertainty_us.max(0));
     if !segment.recovered && at > segment.end.plus_micros(slack) {

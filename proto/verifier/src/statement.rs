@@ -42,10 +42,7 @@ pub fn seal(bag: &Bag, trusted: &PublicKey, report: &mut Report) -> Option<Bundl
 ///
 /// # Errors
 /// `key-untrusted`, `signature-invalid`, `record-malformed`.
-pub(crate) fn trusted_record(
-    envelope: &Envelope,
-    trusted: &PublicKey,
-) -> Result<Record, Refusal> {
+pub(crate) fn trusted_record(envelope: &Envelope, trusted: &PublicKey) -> Result<Record, Refusal> {
     if *envelope.key_id() != trusted.id() {
         return Err(Refusal::new(
             Code::KeyUntrusted,

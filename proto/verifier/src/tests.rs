@@ -128,9 +128,10 @@ fn no_file_can_be_bent_cut_removed_swapped_added_or_linked() {
         assert!(!verify(folder.path(), &trusted).verified(), "{what} {}", path.display());
     };
     // Every seventh file, and those of the bag: each kind of file is among them.
-    let picked = all.iter().enumerate().filter(|(index, path)| {
-        index % 7 == 0 || path.parent() == Some(folder.path())
-    });
+    let picked = all
+        .iter()
+        .enumerate()
+        .filter(|(index, path)| index % 7 == 0 || path.parent() == Some(folder.path()));
     for (index, path) in picked {
         let good = fs::read(path).unwrap();
         for at in [0, good.len() / 2, good.len() - 1] {

@@ -150,8 +150,7 @@ mod tests {
         );
         let inner = der(EXPLICIT_0, &[&der(OCTET_STRING, &[&info])]);
         let encapsulated = der(SEQUENCE, &[&der(OID, &[&TST_INFO]), &inner]);
-        let signed_data =
-            der(SEQUENCE, &[&der(INTEGER, &[&[3]]), &der(SET, &[]), &encapsulated]);
+        let signed_data = der(SEQUENCE, &[&der(INTEGER, &[&[3]]), &der(SET, &[]), &encapsulated]);
         let content =
             der(SEQUENCE, &[&der(OID, &[&SIGNED_DATA]), &der(EXPLICIT_0, &[&signed_data])]);
         der(SEQUENCE, &[&der(SEQUENCE, &[&der(INTEGER, &[&[status]])]), &content])
@@ -172,7 +171,8 @@ mod tests {
         let imprint = Sha256::digest(b"note");
         assert!(Token::read(&response(2, 1, &imprint, "20261121140300Z")).is_none());
         assert!(Token::read(&response(0, 4, &imprint, "20261121140300Z")).is_none());
-        for bad in ["20261121140300", "2026112114030Z", "20261321140300Z", "2026112114030x.1Z", "Z"] {
+        for bad in ["20261121140300", "2026112114030Z", "20261321140300Z", "2026112114030x.1Z", "Z"]
+        {
             assert!(Token::read(&response(0, 1, &imprint, bad)).is_none(), "{bad}");
         }
     }

@@ -112,7 +112,7 @@ fn cpu_of(peers: &[Running]) -> Result<f64> {
 }
 
 /// User and system time of a process so far, by `proc(5)` `stat` fields 14 and 15.
-fn cpu_s(pid: u32) -> Result<f64> {
+pub(super) fn cpu_s(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, after_name) = stat.rsplit_once(')').context("stat without a name")?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();

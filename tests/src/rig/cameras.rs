@@ -75,6 +75,8 @@ impl TryFrom<ReadyCamera> for Served {
 pub struct Cameras {
     wanted: Vec<(String, Clip)>,
     auth: Auth,
+    /// How many seconds the cameras' clocks are ahead.
+    ahead_s: i64,
     port: u16,
     served: Vec<Served>,
     /// The server, unless stopped. Its standard input is held open by us: when this process dies,
@@ -91,8 +93,20 @@ impl Cameras {
         cameras: impl IntoIterator<Item = (impl Into<String>, Clip)>,
         auth: Auth,
     ) -> Result<Self> {
+        Self::start_ahead(cameras, auth, 0).await
+    }
+
+    /// As [`Cameras::start`], with cameras whose clocks are wrong by so many seconds.
+    ///
+    /// # Errors
+    /// As [`Cameras::start`]; if Debian's faketime is not here.
+    pub async fn start_ahead(
+        cameras: impl IntoIterator<Item = (impl Into<String>, Clip)>,
+        auth: Auth,
+        ahead_s: i64,
+    ) -> Result<Self> {
         let wanted = cameras.into_iter().map(|(name, clip)| (name.into(), clip)).collect();
-        let mut rig = Self { wanted, auth, port: 0, served: Vec::new(), child: None };
+        let mut rig = Self { wanted, auth, ahead_s, port: 0, served: Vec::new(), child: None };
         rig.restart().await?;
         Ok(rig)
     }
@@ -121,6 +135,9 @@ impl Cameras {
             .kill_on_drop(true)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        if self.ahead_s != 0 {
+            with_wrong_clock(&mut command, self.ahead_s)?;
+        }
         match self.auth {
             Auth::Open => {}
             Auth::Basic => with_password(&mut command, "basic"),
@@ -169,6 +186,18 @@ impl Cameras {
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// Sets the program's wall clock, and leaves the monotonic one that paces the pictures.
+fn with_wrong_clock(command: &mut Command, ahead_s: i64) -> Result<()> {
+    let library =
+        format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    ensure!(PathBuf::from(&library).exists(), "{library} is missing: install Debian's faketime");
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", format!("{ahead_s:+}s"))
+        .env("DONT_FAKE_MONOTONIC", "1");
+    Ok(())
 }
 
 fn with_password(command: &mut Command, method: &str) {

@@ -1,9 +1,10 @@
-//! `sites`, `site`, `cameras`, `health`.
+//! `sites`, `site`, `cameras`, `logs`, `health`.
 
 use custody::SiteId;
 use proto::v1::estate_client::EstateClient;
 use proto::v1::{
-    CreateEnrolmentTokenRequest, ListCamerasRequest, ListSitesRequest, RevokeSiteRequest,
+    CreateEnrolmentTokenRequest, ListCamerasRequest, ListLogsRequest, ListSitesRequest,
+    RevokeKeyRequest, RevokeSiteRequest,
 };
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::args::{Args, Output, SiteCommand};
 use crate::connect::{Connection, connect};
 use crate::failure::{Exit, Failure};
 use crate::show::estate::{Camera, Site, health as findings};
+use crate::show::logs::Log;
 use crate::{show, when};
 
 /// An enrolment token, shown once.
@@ -52,11 +54,19 @@ pub(super) async fn cameras(args: &Args, site: Option<&SiteId>) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
+pub(super) async fn logs(args: &Args) -> Result<Exit, Failure> {
+    let answer = client(args).await?.list_logs(ListLogsRequest {}).await?.into_inner();
+    let logs: Vec<Log> = answer.logs.into_iter().map(Log::from).collect();
+    show::list(args.output, &logs)?;
+    Ok(Exit::Done)
+}
+
 pub(super) async fn health(args: &Args) -> Result<Exit, Failure> {
     let mut client = client(args).await?;
-    let sites = list_sites(&mut client).await?;
+    let answer = client.list_sites(ListSitesRequest {}).await?.into_inner();
+    let sites: Vec<Site> = answer.sites.into_iter().map(Site::from).collect();
     let cameras = list_cameras(&mut client, String::new()).await?;
-    let found = findings(&sites, &cameras, when::now());
+    let found = findings(&sites, &cameras, &answer.alarms, when::now());
     show::list(args.output, &found)?;
     Ok(if found.iter().all(|finding| finding.ok) { Exit::Done } else { Exit::Unhealthy })
 }
@@ -79,6 +89,20 @@ pub(super) async fn site(args: &Args, command: &SiteCommand) -> Result<Exit, Fai
                     ends: show::time(answer.ends_us),
                 })?,
             }
+        }
+        SiteCommand::RevokeKey { site, key, reason } => {
+            let request = RevokeKeyRequest {
+                site: site.to_string(),
+                key_id: key.clone(),
+                reason: reason.clone(),
+            };
+            let lines = client.revoke_key(request).await?.into_inner().lines;
+            let lines = lines.iter().map(|line| match line.origin.as_str() {
+                "" => "nothing".to_owned(),
+                origin => format!("what stands below {} in {origin}", line.log_size),
+            });
+            let believed = lines.collect::<Vec<_>>().join(" and ");
+            done(args, &format!("key {key} of {site} is revoked; still believed: {believed}"))?;
         }
         SiteCommand::Revoke { site, reason } => {
             let request = RevokeSiteRequest { site: site.to_string(), reason: reason.clone() };

@@ -56,6 +56,8 @@ pub struct Site {
     pub segments: u64,
     /// Their bytes.
     pub stored_bytes: u64,
+    /// How its log contradicts itself; none: it does not.
+    pub log_alarm: Option<String>,
 }
 
 impl From<v1::Site> for Site {
@@ -79,6 +81,7 @@ impl From<v1::Site> for Site {
             holds: site.holds,
             segments: site.segments,
             stored_bytes: site.stored_bytes,
+            log_alarm: text(site.log_alarm),
         }
     }
 }
@@ -248,10 +251,21 @@ impl Row for Finding {
     }
 }
 
-/// What is wrong with sites and cameras at `now`, problems first. Pure.
+/// What is wrong with sites, cameras and logs at `now`, problems first. Pure.
 #[must_use]
-pub fn health(sites: &[Site], cameras: &[Camera], now: WallTime) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub fn health(
+    sites: &[Site],
+    cameras: &[Camera],
+    alarms: &[String],
+    now: WallTime,
+) -> Vec<Finding> {
+    let alarm = |alarm: &String| Finding {
+        ok: false,
+        object: "controller".to_owned(),
+        problem: "log-alarm",
+        detail: alarm.clone(),
+    };
+    let mut findings: Vec<Finding> = alarms.iter().map(alarm).collect();
     for site in sites {
         let mut found = site_problems(site, now);
         if found.is_empty() {
@@ -279,11 +293,15 @@ pub fn health(sites: &[Site], cameras: &[Camera], now: WallTime) -> Vec<Finding>
 }
 
 fn site_problems(site: &Site, now: WallTime) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if let Some(alarm) = &site.log_alarm {
+        found.push(("log-contradicted", alarm.clone()));
+    }
     if site.state != "connected" {
         let last = time_text(site.last_report);
-        return vec![("site-not-connected", format!("{}, last report {last}", site.state))];
+        found.push(("site-not-connected", format!("{}, last report {last}", site.state)));
+        return found;
     }
-    let mut found = Vec::new();
     if !site.clock_disciplined || site.clock_uncertainty_us > CLOCK_UNCERTAINTY_US_MAX {
         let bound = site.clock_uncertainty_us / 1_000;
         found.push(("clock-not-kept", format!("the error may reach {bound} ms")));
@@ -324,7 +342,7 @@ mod tests {
             state: "recording".into(),
             ..v1::Camera::default()
         };
-        let findings = health(&[site()], &[camera.into()], WallTime(0));
+        let findings = health(&[site()], &[camera.into()], &[], WallTime(0));
         assert!(findings.iter().all(|finding| finding.ok) && findings.len() == 1);
     }
 
@@ -340,7 +358,7 @@ mod tests {
             ..v1::Camera::default()
         };
         let sites = [site(), away, adrift, full, ending];
-        let findings = health(&sites, &[silent.into()], WallTime(0));
+        let findings = health(&sites, &[silent.into()], &[], WallTime(0));
         let problems: Vec<_> = findings.iter().map(|finding| finding.problem).collect();
         assert_eq!(problems.len(), 6);
         for due in [
@@ -353,5 +371,18 @@ mod tests {
             assert!(problems.contains(&due), "{due}");
         }
         assert_eq!(problems.last(), Some(&"ok"));
+    }
+    #[test]
+    fn a_log_that_contradicts_itself_and_a_late_witness_are_problems() {
+        let mut forked = site();
+        forked.log_alarm = Some("a fork".to_owned());
+        forked.state = "away".to_owned();
+        let alarms = ["time-stamping: the authority is away".to_owned()];
+        let problems: Vec<_> = health(&[forked], &[], &alarms, WallTime(0))
+            .into_iter()
+            .map(|finding| (finding.ok, finding.problem))
+            .collect();
+        let expected = ["log-alarm", "log-contradicted", "site-not-connected"];
+        assert_eq!(problems, expected.map(|problem| (false, problem)));
     }
 }

@@ -1,6 +1,7 @@
-//! Sites: one-time tokens, certificates, connections, cameras.
+//! Sites: one-time tokens, certificates, connections, cameras, keys that are not believed any more.
 
-use custody::{CameraId, Digest, SiteId, WallTime};
+use custody::record::Revoked;
+use custody::{CameraId, Digest, KeyId, SiteId, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -20,6 +21,7 @@ about_site!(
     SiteEnrolled,
     SiteRenewed,
     SiteRevoked,
+    KeyRevoked,
     SiteConnected,
     SiteDisconnected,
     CamerasAnnounced
@@ -45,7 +47,7 @@ pub struct SiteEnrolled {
     pub site: SiteId,
     /// The token that was used up.
     pub secret_sha256: Digest,
-    /// The raw Ed25519 key that signs its records from now on, hexadecimal.
+    /// Its identity key from now on, raw, hexadecimal: Ed25519 or P-256.
     pub evidence_key: String,
     /// The certificate's serial number, hexadecimal.
     pub serial: String,
@@ -71,6 +73,18 @@ pub struct SiteRenewed {
 pub struct SiteRevoked {
     /// Which.
     pub site: SiteId,
+}
+
+/// A key of a site is not believed any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRevoked {
+    /// Whose.
+    pub site: SiteId,
+    /// Which: an identity key, or one that it has certified.
+    pub key_id: KeyId,
+    /// Up to where it still is, a line for each log of the site.
+    pub lines: Vec<Revoked>,
 }
 
 /// A site's agent came.

@@ -28,6 +28,26 @@ const FROZEN: &[(&str, u16, &str)] = &[
         r#"{"site":"east","serial":"41bb","certificate_ends":"2027-03-20T12:00:00.000000Z"}"#,
     ),
     ("site-revoked", 1, r#"{"site":"east"}"#),
+    (
+        "key-revoked",
+        1,
+        r#"{"site":"east","key_id":"21fe31dfa154a261","lines":[{"key_id":"21fe31dfa154a261","at":"2026-11-21T12:00:00.000000Z","origin":"east.watchhouse.example/log/5f3a9c01","log_size":4711}]}"#,
+    ),
+    (
+        "log-began",
+        1,
+        r#"{"site":"east","vkey":"east.watchhouse.example/log/5f3a9c01+0cb6bd7b+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"}"#,
+    ),
+    (
+        "log-contradicted",
+        1,
+        r#"{"found":{"site":"east","origin":"east.watchhouse.example/log/5f3a9c01","kind":"fork","size":4711,"detail":"two roots","proof":"east-0123456789abcdef"}}"#,
+    ),
+    (
+        "logs-stamped",
+        1,
+        r#"{"authority":"http://tsa.example/","stamps":[{"origin":"east.watchhouse.example/log/5f3a9c01","size":4711,"note_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","token_sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","at":"2026-11-21T12:00:00.000000Z"}]}"#,
+    ),
     ("site-connected", 1, r#"{"site":"east","remote":"10.1.0.2:4455"}"#),
     ("site-disconnected", 1, r#"{"site":"east","why":"timed out"}"#),
     ("connection-refused", 1, r#"{"remote":"10.9.9.9:1","why":"no certificate of ours"}"#),

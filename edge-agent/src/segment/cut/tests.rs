@@ -321,7 +321,9 @@ proptest! {
             let wall = START.plus_micros(ticks_to_us(pts));
             let data = Bytes::copy_from_slice(&i.to_be_bytes());
             let parameters = Arc::clone(&parameters);
-            let frame = Frame { pts, wall, arrived: wall, key, data, parameters, lost: 1 };
+            let (lost, camera_offset_ms) = (1, None);
+            let frame =
+                Frame { pts, wall, arrived: wall, key, data, parameters, lost, camera_offset_ms };
             outputs.extend(cutter.handle_frame(clean(frame)));
             pts += step;
         }
@@ -343,7 +345,16 @@ proptest! {
             wall = wall.max(START.plus_micros(ticks_to_us(*pts)));
             let parameters = Arc::clone(&parameters);
             let data = Bytes::from_static(b"0000");
-            let frame = Frame { pts: *pts, wall, arrived: wall, key: i == 0, data, parameters, lost: 0 };
+            let frame = Frame {
+                pts: *pts,
+                wall,
+                arrived: wall,
+                key: i == 0,
+                data,
+                parameters,
+                lost: 0,
+                camera_offset_ms: None,
+            };
             outputs.extend(cutter.handle_frame(clean(frame)));
         }
         outputs.extend(cutter.handle_cut(CloseReason::Finished));
@@ -359,4 +370,28 @@ proptest! {
         }
         prop_assert_eq!(seen, pts);
     }
+}
+
+#[test]
+fn a_segment_tells_the_cameras_clock_as_last_known() {
+    let clip = Clip::h264();
+    let offset = |i: usize| match i {
+        0..10 => None,
+        10..60 => Some(-40),
+        60..80 => Some(-41),
+        _ => None,
+    };
+    let frames = clip.frames.iter().take(200).enumerate();
+    let frames = frames.map(|(i, f)| Frame { camera_offset_ms: offset(i), ..f.clone() });
+    // A segment ends after about 2 s, at the key frames 50 and 100.
+    let outputs = cut(cutter(2), frames);
+    let told: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Close { camera_offset_ms, .. } => Some(*camera_offset_ms),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told[..2], [Some(-40), Some(-41)]);
+    assert!(told[2..].iter().all(Option::is_none), "{told:?}");
 }

@@ -2,6 +2,10 @@
 
 /// The volume's identity, 32 hexadecimal digits; the same stands in `volume.json`.
 pub(crate) const VOLUME: &[u8] = b"volume";
+/// The name of the site log: drawn when the log begins, and never changed.
+pub(crate) const ORIGIN: &[u8] = b"origin";
+/// The digest of the configuration that the last run recorded, 64 hexadecimal digits.
+pub(crate) const CONFIG: &[u8] = b"config";
 /// When the agent last stopped in order, as RFC 3339; taken away at the next start.
 pub(crate) const STOPPED: &[u8] = b"stopped";
 /// How many log entries were rebuilt from segment files after the index was lost, as `u64`: among

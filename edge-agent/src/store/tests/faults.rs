@@ -48,6 +48,8 @@ struct Promised {
     released: bool,
     erased: Vec<(CameraId, Seq)>,
     log_size: u64,
+    /// Checkpoints that others may have seen.
+    notes: Vec<Arc<[u8]>>,
 }
 
 fn hold(camera: &CameraId) -> PlaceHold {
@@ -68,6 +70,7 @@ fn day(site: &Site, store: &Store, done: &mut Promised) -> Result<(), StoreError
     record(site, store, site.ext_02(), done)?;
     site.clock.advance_ms(4000);
     record(site, store, site.ext_02(), done)?;
+    done.notes.extend(store.publish()?);
     store.place_hold(hold(site.ext_01()))?;
     done.held = true;
     record(site, store, site.ext_01(), done)?;
@@ -83,8 +86,13 @@ fn day(site: &Site, store: &Store, done: &mut Promised) -> Result<(), StoreError
     let hold = hold(site.ext_01());
     store.release_keys(&hold.case, site.ext_01(), &[done.stored[0].1])?;
     done.log_size = store.log_size();
+    done.notes.extend(store.publish()?);
+    // A day passes: the heartbeat changes the records key.
+    site.clock.advance_ms(82_900_000);
+    store.heartbeat(&site.cameras.iter().map(|c| (c.clone(), String::new())).collect())?;
     store.release_hold(&hold.hold)?;
     done.released = true;
+    done.notes.extend(store.publish()?);
     for hour in store.key_hours()?.into_keys() {
         store.destroy_hour(hour)?;
     }
@@ -113,6 +121,12 @@ fn record(
 /// What was acknowledged before power went is so after the next start.
 fn kept(store: &Store, done: &Promised) {
     assert!(store.log_size() >= done.log_size);
+    assert_eq!(store.alarms(), []);
+    for note in &done.notes {
+        let note = custody::log::SignedCheckpoint::read(note).unwrap();
+        let seen = note.check(&store.log_vkey()).unwrap();
+        assert_eq!(store.log_root(seen.size).unwrap(), seen.root, "the log has forked");
+    }
     for (camera, seq) in &done.stored {
         let gone = done.erased.contains(&(camera.clone(), *seq));
         let there = store.segment_path(camera, *seq);
@@ -155,6 +169,8 @@ fn every_step(when: When, first: usize) {
         let (store, _) = site.start();
         sound(&store);
         kept(&store, &done);
+        store.publish().unwrap().expect("nothing was contradicted");
+        sound(&store);
         for camera in &site.cameras {
             site.record(&store, camera, 1).unwrap_or_else(|e| panic!("step {at}: {}", told(&e)));
         }

@@ -314,6 +314,22 @@ impl SignedCheckpoint {
         })
     }
 
+    /// What its lines claim of witnesses and times. Nothing is checked: for a party that does not know
+    /// the witnesses' keys and only compares notes.
+    #[must_use]
+    pub fn danger_claimed_cosignatures(&self) -> Vec<Cosignature> {
+        let claims = self.signatures.iter().filter_map(|signature| {
+            let (time, rest) = signature.signature().split_first_chunk::<8>()?;
+            let seconds = i64::try_from(u64::from_be_bytes(*time)).ok()?;
+            // A log's own signature is 64 bytes, which the first eight leave too short.
+            (rest.len() == 64).then(|| Cosignature {
+                witness: signature.name().to_owned(),
+                at: WallTime(0).plus_seconds(seconds),
+            })
+        });
+        claims.collect()
+    }
+
     /// The same checkpoint with more signature lines, those already there left out.
     #[must_use]
     pub fn with_lines(&self, lines: &str) -> Vec<u8> {

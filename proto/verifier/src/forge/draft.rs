@@ -5,7 +5,9 @@ use custody::dsse::Envelope;
 use custody::log::note::Algorithm;
 use custody::log::{Checkpoint, SignedCheckpoint, VerifierKey, entry, proof};
 use custody::record::{Kind, Record, Statement};
-use custody::{CameraId, Digest, PublicKey, SecretKey, Seq, SignError, Signer, SiteId, WallTime, tree};
+use custody::{
+    CameraId, Digest, PublicKey, SecretKey, Seq, SignError, Signer, SiteId, WallTime, tree,
+};
 use p256::ecdsa::signature::Signer as _;
 
 /// A site's identity: an ECDSA P-256 key.
@@ -134,9 +136,10 @@ impl Draft {
         for entry in &self.entries {
             let mut record = entry.record.clone();
             if let Some(camera) = record.link().map(|link| link.camera.clone()) {
-                let before = lines.iter().rev().find(|line| {
-                    line.record.link().is_some_and(|link| *link.camera == camera)
-                });
+                let before = lines
+                    .iter()
+                    .rev()
+                    .find(|line| line.record.link().is_some_and(|link| *link.camera == camera));
                 if let Some(before) = before {
                     name_predecessor(&mut record, before.envelope.digest());
                 }
@@ -156,9 +159,8 @@ impl Draft {
     /// The log of these signed entries.
     #[must_use]
     pub fn log(&self, lines: &[Line]) -> Log {
-        let leaf = |line: &Line| {
-            (tree::leaf(&entry::record(line.kind, line.envelope.digest())), line.at)
-        };
+        let leaf =
+            |line: &Line| (tree::leaf(&entry::record(line.kind, line.envelope.digest())), line.at);
         Log {
             origin: self.origin.clone(),
             seed: self.log_seed,

@@ -172,12 +172,7 @@ fn subtitle(at: WallTime) -> Vec<u8> {
     [&len.to_be_bytes()[..], text.as_bytes()].concat()
 }
 
-fn moov(
-    init: &[u8],
-    fragments: &[&(Disclosed, Vec<u8>)],
-    text: &[Vec<u8>],
-    first: u32,
-) -> Vec<u8> {
+fn moov(init: &[u8], fragments: &[&(Disclosed, Vec<u8>)], text: &[Vec<u8>], first: u32) -> Vec<u8> {
     let sizes: Vec<u32> = fragments.iter().flat_map(|(_, plain)| frame_sizes(plain)).collect();
     let text_sizes: Vec<u32> =
         text.iter().map(|one| u32::try_from(one.len()).expect("a time is short")).collect();

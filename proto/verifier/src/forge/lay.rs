@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use custody::bundle::AuditLine;
-use custody::log::note::Algorithm;
 use custody::log::VerifierKey;
+use custody::log::note::Algorithm;
 use custody::record::{KeyCert, KeyUsage, Record, Statement};
 use custody::{CameraId, SecretKey, Seq, SiteId, bundle};
 

@@ -105,13 +105,8 @@ pub fn token(note: &[u8], at: WallTime) -> Vec<u8> {
         time.second()
     );
     let imprint = sequence(&[&sha256, &octets(&Digest::of(note).0)]);
-    let info = sequence(&[
-        &small(1),
-        &oid(POLICY),
-        &imprint,
-        &small(7),
-        &der(0x18, &[time.as_bytes()]),
-    ]);
+    let info =
+        sequence(&[&small(1), &oid(POLICY), &imprint, &small(7), &der(0x18, &[time.as_bytes()])]);
     let content = sequence(&[&pkcs9(&[0x10, 1, 4]), &der(0xa0, &[&octets(&info)])]);
     let certificate = octets(&Digest::of(CERTIFICATE).0);
     let certificate = sequence(&[&sequence(&[&sequence(&[&certificate])])]);

@@ -13,10 +13,12 @@ use custody::manifest::{
     Agent, Analytics, ForeignCheckpoint, Fragments, Mask, Reception, Seal, Segment, Stream,
 };
 use custody::record::{
-    AgentStart, BundleSeal, ChainEnd, Gap, GapReason, Heartbeat, KeyCert, KeyGrant, KeyUsage, Record,
-    Revoked, Statement, Transfer,
+    AgentStart, BundleSeal, ChainEnd, Gap, GapReason, Heartbeat, KeyCert, KeyGrant, KeyUsage,
+    Record, Revoked, Statement, Transfer,
 };
-use custody::{CameraId, Clock, ClockSource, Digest, PublicKey, Seq, Signer as _, SiteId, WallTime};
+use custody::{
+    CameraId, Clock, ClockSource, Digest, PublicKey, Seq, Signer as _, SiteId, WallTime,
+};
 use custody::{bundle, tree};
 
 use super::draft::{By, Cosigner, Draft, Entry, Identity, Line, Log, secret};
@@ -325,9 +327,8 @@ impl World {
     /// The controller's log.
     #[must_use]
     pub fn controller_log(&self) -> Log {
-        let leaf = |event: &Event| {
-            (tree::leaf(&entry::event(&event.salt.0, &event.body)), event.at)
-        };
+        let leaf =
+            |event: &Event| (tree::leaf(&entry::event(&event.salt.0, &event.body)), event.at);
         Log {
             origin: origin("controller"),
             seed: CONTROLLER_LOG,
@@ -404,7 +405,8 @@ fn east_entries(world: &World, foreign: &[ForeignCheckpoint; 2]) -> Vec<Entry> {
         detail: "no answer to OPTIONS".into(),
         clock: clock(2_000),
     }));
-    let beat = |next, by, seconds| entry_at(heartbeat(&camera, next, seconds), By::Key(by), seconds);
+    let beat =
+        |next, by, seconds| entry_at(heartbeat(&camera, next, seconds), By::Key(by), seconds);
     vec![
         log(0, -140),
         entry_at(witness, By::Identity(0), -140),

@@ -2,7 +2,7 @@
 
 use custody::Code::{
     CheckpointInvalid, CustodyAltered, FileAltered, FileMissing, FileUnexpected, KeyUntrusted,
-    QuorumNotMet, SignatureInvalid, PolicyMalformed,
+    PolicyMalformed, QuorumNotMet, SignatureInvalid,
 };
 use custody::bundle;
 use custody::bundle::AuditLine;
@@ -65,50 +65,69 @@ fn lines() -> Vec<Case> {
                 files
             },
         ),
-        by("edit-custody-resealed", "who approved, in the custody record", &[CustodyAltered], |w| {
-            reseal(w, |files| edit(files, |lines| another_actor(lines)))
-        }),
+        by(
+            "edit-custody-resealed",
+            "who approved, in the custody record",
+            &[CustodyAltered],
+            |w| reseal(w, |files| edit(files, |lines| another_actor(lines))),
+        ),
         by("drop-custody-line-resealed", "a line of the custody record", &[CustodyAltered], |w| {
             reseal(w, |files| edit(files, |lines| drop(lines.remove(3))))
         }),
         by("drop-custody-last-resealed", "the last line, its place left", &[CustodyAltered], |w| {
             reseal(w, |files| edit(files, |lines| drop(lines.pop())))
         }),
-        by("drop-custody-place-resealed", "the last line and its place, its proof left", &[FileUnexpected], |w| {
-            reseal(w, |files| {
-                edit(files, |lines| drop(lines.pop()));
-                places(files, |places| drop(places.pop()));
-            })
-        }),
-        by("add-custody-line-resealed", "a line that the log does not hold", &[
-            CustodyAltered,
-        ], |w| {
-            reseal(w, |files| {
-                edit(files, |lines| lines.push(lines[1].replace("approved", "viewed")));
-                places(files, |places| {
-                    let mut one = places[1].clone();
-                    one.position = 15;
-                    places.push(one);
-                });
-                let log = w.controller_log();
-                files.insert(bundle::audit_proof(15), log.proof_at(15, w.events.len()));
-            })
-        }),
-        by("swap-custody-lines-resealed", "two lines of the custody record swapped", &[CustodyAltered], |w| {
-            reseal(w, |files| edit(files, |lines| lines.swap(1, 2)))
-        }),
-        by("replay-transfer-resealed", "an earlier transfer shown again as a later one", &[CustodyAltered], |w| {
-            reseal(w, |files| {
-                edit(files, |lines| lines.push(lines[3].clone()));
-                places(files, |places| {
-                    let mut one = places[3].clone();
-                    one.position = 15;
-                    places.push(one);
-                });
-                let proof = files[&bundle::audit_proof(11)].clone();
-                files.insert(bundle::audit_proof(15), proof);
-            })
-        }),
+        by(
+            "drop-custody-place-resealed",
+            "the last line and its place, its proof left",
+            &[FileUnexpected],
+            |w| {
+                reseal(w, |files| {
+                    edit(files, |lines| drop(lines.pop()));
+                    places(files, |places| drop(places.pop()));
+                })
+            },
+        ),
+        by(
+            "add-custody-line-resealed",
+            "a line that the log does not hold",
+            &[CustodyAltered],
+            |w| {
+                reseal(w, |files| {
+                    edit(files, |lines| lines.push(lines[1].replace("approved", "viewed")));
+                    places(files, |places| {
+                        let mut one = places[1].clone();
+                        one.position = 15;
+                        places.push(one);
+                    });
+                    let log = w.controller_log();
+                    files.insert(bundle::audit_proof(15), log.proof_at(15, w.events.len()));
+                })
+            },
+        ),
+        by(
+            "swap-custody-lines-resealed",
+            "two lines of the custody record swapped",
+            &[CustodyAltered],
+            |w| reseal(w, |files| edit(files, |lines| lines.swap(1, 2))),
+        ),
+        by(
+            "replay-transfer-resealed",
+            "an earlier transfer shown again as a later one",
+            &[CustodyAltered],
+            |w| {
+                reseal(w, |files| {
+                    edit(files, |lines| lines.push(lines[3].clone()));
+                    places(files, |places| {
+                        let mut one = places[3].clone();
+                        one.position = 15;
+                        places.push(one);
+                    });
+                    let proof = files[&bundle::audit_proof(11)].clone();
+                    files.insert(bundle::audit_proof(15), proof);
+                })
+            },
+        ),
         by("custody-places-removed-resealed", "what opens the commitments", &[FileMissing], |w| {
             reseal(w, |files| drop(files.remove(bundle::AUDIT_PLACES)))
         }),
@@ -118,34 +137,41 @@ fn lines() -> Vec<Case> {
 fn log() -> Vec<Case> {
     let by = |name, what, expect, make| case(name, what, Who::Controller, expect, make);
     vec![
-        by("rewrite-controller-log", "who approved, and the whole log signed anew; the sites cosign none of it", &[
-            QuorumNotMet,
-        ], |w| {
-            let mut liar = w.clone();
-            let body = String::from_utf8(liar.events[8].body.clone()).expect("JSON");
-            liar.events[8].body = body.replace("t.okafor", "d.mensah").into_bytes();
-            liar.controller_cosigners.clear();
-            let lie = liar.payload();
-            reseal(w, |files| {
-                for (path, bytes) in lie {
-                    if path.starts_with("data/proof/controller/") || path == bundle::AUDIT {
-                        files.insert(path, bytes);
+        by(
+            "rewrite-controller-log",
+            "who approved, and the whole log signed anew; the sites cosign none of it",
+            &[QuorumNotMet],
+            |w| {
+                let mut liar = w.clone();
+                let body = String::from_utf8(liar.events[8].body.clone()).expect("JSON");
+                liar.events[8].body = body.replace("t.okafor", "d.mensah").into_bytes();
+                liar.controller_cosigners.clear();
+                let lie = liar.payload();
+                reseal(w, |files| {
+                    for (path, bytes) in lie {
+                        if path.starts_with("data/proof/controller/") || path == bundle::AUDIT {
+                            files.insert(path, bytes);
+                        }
                     }
-                }
-            })
-        }),
-        by("controller-log-key-of-another-use", "the log key certified as a witness", &[
-            KeyUntrusted, CheckpointInvalid,
-        ], |w| {
-            reseal(w, |files| {
-                let envelope = Envelope::read(&files[bundle::CONTROLLER_LOG_KEY]).expect("ours");
-                let record = Record::danger_read_unchecked(&envelope).expect("ours");
-                let Record::Other(Statement::KeyCert(mut cert)) = record else { return };
-                cert.usage = KeyUsage::Witness;
-                let cert = Record::Other(Statement::KeyCert(cert)).sign(&secret(AUTHORITY));
-                files.insert(bundle::CONTROLLER_LOG_KEY.to_owned(), cert.bytes().to_vec());
-            })
-        }),
+                })
+            },
+        ),
+        by(
+            "controller-log-key-of-another-use",
+            "the log key certified as a witness",
+            &[KeyUntrusted, CheckpointInvalid],
+            |w| {
+                reseal(w, |files| {
+                    let envelope =
+                        Envelope::read(&files[bundle::CONTROLLER_LOG_KEY]).expect("ours");
+                    let record = Record::danger_read_unchecked(&envelope).expect("ours");
+                    let Record::Other(Statement::KeyCert(mut cert)) = record else { return };
+                    cert.usage = KeyUsage::Witness;
+                    let cert = Record::Other(Statement::KeyCert(cert)).sign(&secret(AUTHORITY));
+                    files.insert(bundle::CONTROLLER_LOG_KEY.to_owned(), cert.bytes().to_vec());
+                })
+            },
+        ),
         case(
             "controller-log-key-forged",
             "the log key under a signature that is not the authority's",
@@ -161,8 +187,11 @@ fn log() -> Vec<Case> {
                 files
             },
         ),
-        by("controller-policy-removed-resealed", "the policy of the controller's log", &[PolicyMalformed], |w| {
-            reseal(w, |files| drop(files.remove(bundle::CONTROLLER_POLICY)))
-        }),
+        by(
+            "controller-policy-removed-resealed",
+            "the policy of the controller's log",
+            &[PolicyMalformed],
+            |w| reseal(w, |files| drop(files.remove(bundle::CONTROLLER_POLICY))),
+        ),
     ]
 }

@@ -1,0 +1,198 @@
+//! How far a camera's clock is from the recorder's, from its RTCP sender reports (RFC 3550 section
+//! 6.4.1). Pure: knows nothing of RTSP, reads no clock.
+//!
+//! A report holds the camera's time when it was sent. What it says less its arrival is the offset,
+//! too small by however long the report was on its way: milliseconds on a camera's network. One
+//! report may be late, and a camera may say nonsense once, so the middle one of the last five is
+//! taken: a clock that was set shows after three reports, 15 s at the usual rate.
+//!
+//! | a report's time | is |
+//! |---|---|
+//! | 0 | "I have no clock", by the RFC: left out |
+//! | its highest bit set | 1968 to 2036 |
+//! | not set, and the recorder is in 2036 or later | 2036 to 2104, the format's second round |
+//! | not set, before that | time since the camera started, which the RFC allows: left out |
+
+use std::collections::VecDeque;
+
+use custody::WallTime;
+
+/// Reports that are looked at together: odd, so that there is a middle one.
+const REPORTS: usize = 5;
+/// A report older than this says nothing of now: twelve times the usual rate.
+const AGE_US_MAX: i64 = 60_000_000;
+/// From 1900 to 1970.
+const UNIX_SECONDS: i64 = 2_208_988_800;
+/// Seconds in one round of the format.
+const ROUND_SECONDS: i64 = 1 << 32;
+/// The second round begins here, at 2036-02-07T06:28:16Z; a day before, cameras may be ahead.
+const SECOND_ROUND: WallTime = WallTime((ROUND_SECONDS - UNIX_SECONDS - 86_400) * 1_000_000);
+
+/// One session's reports.
+#[derive(Debug, Clone, Default)]
+pub struct SenderClock {
+    recent: VecDeque<Report>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Report {
+    arrived: WallTime,
+    /// The camera's clock minus the recorder's, microseconds.
+    offset_us: i64,
+}
+
+impl SenderClock {
+    /// A report with this NTP timestamp (32 bits of seconds, 32 of their fraction) arrived.
+    pub fn handle_report(&mut self, ntp: u64, arrived: WallTime) {
+        let Some(said) = camera_time(ntp, arrived) else { return };
+        if self.recent.len() == REPORTS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Report { arrived, offset_us: said.micros_since(arrived) });
+    }
+
+    /// One of the two clocks was set: what was heard before says nothing any more.
+    pub fn handle_jump(&mut self) {
+        self.recent.clear();
+    }
+
+    /// The camera's clock minus the recorder's, in milliseconds; none when the camera said nothing
+    /// for a minute.
+    #[must_use]
+    pub fn offset_ms(&self, now: WallTime) -> Option<i64> {
+        let fresh = self
+            .recent
+            .iter()
+            .filter(|report| (0..=AGE_US_MAX).contains(&now.micros_since(report.arrived)));
+        let mut offsets: Vec<i64> = fresh.map(|report| report.offset_us).collect();
+        offsets.sort_unstable();
+        let middle = offsets.get(offsets.len() / 2)?;
+        Some(middle.saturating_add(500).div_euclid(1000))
+    }
+}
+
+/// The time that a report tells, see the table above. A clock that is years wrong is told as it is.
+fn camera_time(ntp: u64, arrived: WallTime) -> Option<WallTime> {
+    let seconds = i64::try_from(ntp >> 32).ok()?;
+    let micros = i64::try_from(((ntp & 0xffff_ffff) * 1_000_000) >> 32).ok()?;
+    let first_round = seconds & (1 << 31) != 0;
+    if ntp == 0 || (!first_round && arrived < SECOND_ROUND) {
+        return None;
+    }
+    let seconds = if first_round { seconds } else { seconds + ROUND_SECONDS };
+    Some(WallTime((seconds - UNIX_SECONDS) * 1_000_000 + micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: WallTime = WallTime(1_795_000_000_000_000);
+    /// The usual pause between reports.
+    const EVERY_US: i64 = 5_000_000;
+
+    /// The timestamp of `at`, rounded to what 32 bits of fraction can say.
+    fn ntp(at: WallTime) -> u64 {
+        let seconds = u64::try_from(at.0.div_euclid(1_000_000) + UNIX_SECONDS).unwrap();
+        let micros = u64::try_from(at.0.rem_euclid(1_000_000)).unwrap();
+        ((seconds & 0xffff_ffff) << 32) | ((micros << 32) / 1_000_000)
+    }
+
+    /// Reports that say `offset_us(n)` and are `late_us(n)` on their way.
+    fn feed(
+        clock: &mut SenderClock,
+        reports: std::ops::Range<i64>,
+        offset_us: impl Fn(i64) -> i64,
+        late_us: impl Fn(i64) -> i64,
+    ) -> Vec<Option<i64>> {
+        reports
+            .map(|n| {
+                let sent = START.plus_micros(n * EVERY_US);
+                let arrived = sent.plus_micros(late_us(n));
+                clock.handle_report(ntp(sent.plus_micros(offset_us(n))), arrived);
+                clock.offset_ms(arrived)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_known_moment_of_rfc_5905_is_read() {
+        // RFC 5905 figure 4: 1970-01-01 is 2 208 988 800 s of the first round.
+        assert_eq!(camera_time(2_208_988_800 << 32, START), Some(WallTime(0)));
+        let half = camera_time((2_208_988_801 << 32) | (1 << 31), START);
+        assert_eq!(half, Some(WallTime(1_500_000)));
+    }
+
+    #[test]
+    fn a_clock_an_hour_behind_is_told_to_the_millisecond() {
+        let mut clock = SenderClock::default();
+        assert_eq!(clock.offset_ms(START), None);
+        let told = feed(&mut clock, 0..20, |_| -3_600_000_000, |_| 400);
+        assert!(told.iter().all(|ms| *ms == Some(-3_600_000)), "{told:?}");
+    }
+
+    #[test]
+    fn late_reports_and_one_lie_do_not_show() {
+        let mut clock = SenderClock::default();
+        let offset = |n| if n == 7 { 86_400_000_000 } else { 250_000 };
+        // Every third report waits 900 ms in a queue.
+        let told = feed(&mut clock, 0..40, offset, |n| if n % 3 == 2 { 900_000 } else { 0 });
+        assert!(told[3..].iter().all(|ms| *ms == Some(250)), "{told:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_shows_after_three_reports() {
+        let mut clock = SenderClock::default();
+        let told = feed(&mut clock, 0..9, |n| if n < 6 { 0 } else { 5_000_000 }, |_| 0);
+        assert_eq!(told[5..], [Some(0), Some(0), Some(0), Some(5000)]);
+    }
+
+    #[test]
+    fn silence_ends_what_is_known_and_a_jump_at_once() {
+        let mut clock = SenderClock::default();
+        feed(&mut clock, 0..1, |_| 40_000, |_| 0);
+        assert_eq!(clock.offset_ms(START.plus_seconds(60)), Some(40));
+        assert_eq!(clock.offset_ms(START.plus_seconds(61)), None);
+        // The recorder's clock was set back: the report would be from the future.
+        assert_eq!(clock.offset_ms(START.plus_seconds(-1)), None);
+        clock.handle_jump();
+        assert_eq!(clock.offset_ms(START), None);
+    }
+
+    #[test]
+    fn cameras_without_a_clock_say_nothing_and_wrong_ones_are_told() {
+        for (ntp, arrived, expect_s) in [
+            (0, START, None),
+            // Up for an hour.
+            (3600 << 32, START, None),
+            // No battery: 1970, and 2000.
+            (2_208_988_800 << 32, START, Some(-1_795_000_000)),
+            (3_155_673_600 << 32, START, Some(946_684_800 - 1_795_000_000)),
+            // The second round, and a camera a minute ahead into it.
+            (60 << 32, SECOND_ROUND.plus_seconds(86_400), Some(60)),
+            (60 << 32, SECOND_ROUND.plus_seconds(86_300), Some(160)),
+        ] {
+            let mut clock = SenderClock::default();
+            clock.handle_report(ntp, arrived);
+            assert_eq!(clock.offset_ms(arrived), expect_s.map(|s: i64| s * 1000), "{ntp:x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_reports_give_an_offset_that_a_report_gave(
+            reports in prop::collection::vec((any::<u64>(), 0i64..4_000_000_000_000_000), 1..30)
+        ) {
+            let mut clock = SenderClock::default();
+            for (ntp, arrived) in reports {
+                clock.handle_report(ntp, WallTime(arrived));
+                if let Some(ms) = clock.offset_ms(WallTime(arrived)) {
+                    prop_assert!(ms.abs() < 140 * 366 * 86_400_000, "{ms}");
+                }
+                prop_assert!(clock.recent.len() <= REPORTS);
+            }
+        }
+    }
+}
