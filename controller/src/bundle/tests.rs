@@ -299,6 +299,33 @@ fn the_subtitle_tells_each_second_and_the_playlist_plays_the_masters() {
 }
 
 #[test]
+fn a_copy_that_cannot_be_signed_is_bundled_and_the_sealed_payload_says_so() {
+    let work = Folder::new("unsigned");
+    let recorder = with_a_gap("h264", &work.0);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    let mut made = order(&case, &authority, &recorder, 20);
+    let signer = |program: &str| Signer {
+        program: program.into(),
+        certificate: work.0.join("copies.pem"),
+        key: work.0.join("copies.key"),
+    };
+    // One that fails, one that is not there, one that says it has signed and has not.
+    for program in ["/bin/false", "/nowhere/c2pa-sign", "/bin/true"] {
+        made.signer = Some(signer(program));
+        build(&made, &folder).unwrap();
+        assert!(verify(&folder, &authority.public()).verified());
+        for text in ["data/report/statement-draft.txt", "data/custody/custody.html"] {
+            let text = fs::read_to_string(folder.join(text)).unwrap();
+            assert!(text.contains("data/view/east/ext-01.mp4 carries no C2PA manifest"), "{text}");
+        }
+        let mut in_view = fs::read_dir(folder.join("data/view/east")).unwrap();
+        assert_eq!(in_view.next().unwrap().unwrap().file_name(), "ext-01.mp4");
+        assert!(in_view.next().is_none(), "nothing half-made is left");
+    }
+}
+
+#[test]
 fn a_camera_without_footage_has_its_reasons_bundled() {
     let work = Folder::new("bare");
     let mut recorder = Recorder::new("east/int-02", &work.0);
