@@ -20,7 +20,6 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::access::{Actor, Purpose, Role};
-use crate::config::Config;
 use crate::evidence::RequestOrder;
 use crate::evidence::case::Step;
 use crate::evidence::hold::HoldStep;

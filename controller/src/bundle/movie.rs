@@ -246,6 +246,19 @@ fn filled(entry: &TrunEntry, tfhd: &Tfhd, trex: &Trex) -> Sample {
 }
 
 #[cfg(test)]
+impl Movie {
+    /// A movie of these frames, the first at `start`, without pictures.
+    pub(super) fn of_frames(
+        durations: Vec<(u32, u32)>,
+        offsets: Vec<(u32, i64)>,
+        end_ticks: u64,
+        start: WallTime,
+    ) -> Self {
+        Self { durations, offsets, end_ticks, anchors: vec![(0, start)], ..Self::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

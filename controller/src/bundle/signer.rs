@@ -54,7 +54,9 @@ impl Signer {
         match runtime.block_on(run) {
             Err(_) => Err(format!("it did not end within {} s", time.as_secs())),
             Ok(Err(error)) => Err(format!("{} cannot be run: {error}", self.program.display())),
-            Ok(Ok(signed)) => signed,
+            Ok(Ok(Err(why))) => Err(why),
+            Ok(Ok(Ok(()))) if signed.exists() => Ok(()),
+            Ok(Ok(Ok(()))) => Err("it says that it signed, and has not".to_owned()),
         }
     }
 

@@ -265,11 +265,11 @@ fn the_copy_shows_the_clips_own_pictures_through_a_change_of_stream() {
     build(&order(&case, &authority, &recorder, 12), &folder).unwrap();
     assert!(verify(&folder, &authority.public()).verified());
     let view = folder.join("data/view/east/ext-01.mp4");
-    // From 14:00:03 on: the first 75 pictures are in the file, and not shown.
+    // With other parameters on the way, the copy begins with its first picture.
     let shown = pictures(&view);
     let clip = pictures(&work.0.join("h264.mp4"));
-    assert_eq!(shown.len(), 225);
-    assert_eq!((&shown[..25], &shown[125..]), (&clip[75..100], &clip[100..200]));
+    assert_eq!(shown.len(), 300);
+    assert_eq!((&shown[..100], &shown[200..]), (&clip[..100], &clip[100..200]));
 }
 
 #[test]
@@ -296,6 +296,33 @@ fn the_subtitle_tells_each_second_and_the_playlist_plays_the_masters() {
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{text}");
     assert_eq!(text.matches("#EXT-X-MAP").count(), 1, "one init for both segments: {text}");
     assert_eq!(pictures(&masters), pictures(&work.0.join("h264.mp4")));
+}
+
+#[test]
+fn a_copy_that_cannot_be_signed_is_bundled_and_the_sealed_payload_says_so() {
+    let work = Folder::new("unsigned");
+    let recorder = with_a_gap("h264", &work.0);
+    let (case, authority) = (case(), SecretKey::from_seed(&[1; 32]));
+    let folder = work.0.join("bundle");
+    let mut made = order(&case, &authority, &recorder, 20);
+    let signer = |program: &str| Signer {
+        program: program.into(),
+        certificate: work.0.join("copies.pem"),
+        key: work.0.join("copies.key"),
+    };
+    // One that fails, one that is not there, one that says it has signed and has not.
+    for program in ["/bin/false", "/nowhere/c2pa-sign", "/bin/true"] {
+        made.signer = Some(signer(program));
+        build(&made, &folder).unwrap();
+        assert!(verify(&folder, &authority.public()).verified());
+        for text in ["data/report/statement-draft.txt", "data/custody/custody.html"] {
+            let text = fs::read_to_string(folder.join(text)).unwrap();
+            assert!(text.contains("data/view/east/ext-01.mp4 carries no C2PA manifest"), "{text}");
+        }
+        let mut in_view = fs::read_dir(folder.join("data/view/east")).unwrap();
+        assert_eq!(in_view.next().unwrap().unwrap().file_name(), "ext-01.mp4");
+        assert!(in_view.next().is_none(), "nothing half-made is left");
+    }
 }
 
 #[test]
@@ -375,7 +402,8 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
     let check = |what: &str, bend: &dyn Fn(&Path), expect: &[Code]| {
         build(&made, &folder).unwrap();
         bend(&folder);
-        let codes = verify(&folder, &authority.public()).codes();
+        let report = verify(&folder, &authority.public());
+        let codes = report.codes();
         for code in expect {
             assert!(codes.contains(code), "{what}: {codes:?}");
         }
@@ -397,8 +425,8 @@ fn whoever_bends_a_bundle_is_told_what_is_bent() {
         &[Code::FileAltered, Code::FragmentAltered],
     );
     check(
-        "the view's last byte",
-        &flip(format!("data/view/{camera}.mp4"), usize::MAX),
+        "a picture in the view",
+        &flip(format!("data/view/{camera}.mp4"), 100_000),
         &[Code::FileAltered, Code::ViewAltered],
     );
     check(

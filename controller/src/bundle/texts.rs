@@ -82,7 +82,8 @@ fn read_me(order: &Order<'_>) -> Result<String, std::fmt::Error> {
         "
 A copy shows exactly the time asked for, with date and time as a subtitle (switch subtitles on in the
 player; VLC shows them by itself). Footage is kept in pieces of about a minute, and pieces are never
-cut, so that each can still be proved: the rest of them is in the files and is not shown. Where
+cut, so that each can still be proved: the rest of them is in the files and is not shown. (Where a
+camera's settings changed on the way, its copy begins up to a minute before the time asked for.) Where
 footage is missing, the last picture stands still, and the subtitle says NO FOOTAGE and the signed
 reason. The recorder's times are UTC; United Kingdom time stands beside them.
 

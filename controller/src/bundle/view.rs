@@ -217,7 +217,8 @@ fn caption_track(copy: &Copy<'_>, made: u64, first: u64) -> Trak {
 
 /// White on black, three lines to a band.
 fn caption_entry(width: u16, band: u16) -> Tx3g {
-    let size = u8::try_from((band / 4).clamp(10, 60)).unwrap_or(10);
+    // Some players take it as pixels, others as parts of 288 lines: legible in both.
+    let size = u8::try_from((band / 8).clamp(10, 20)).unwrap_or(10);
     let side = |pixels: u16| i16::try_from(pixels).unwrap_or(i16::MAX);
     Tx3g {
         data_reference_index: 1,

@@ -6,7 +6,8 @@
 //! shown                  0                        length         by an edit list
 //! ```
 //! The copy's time runs from the asked start. Where there is no footage yet, nothing is shown
-//! (an empty edit); what lies before the start is decoded and not shown.
+//! (an empty edit); what lies before the start is decoded and not shown. A copy whose stream changes
+//! on the way (another picture size) begins with its first frame instead.
 
 use custody::WallTime;
 use custody::coverage::Span;
@@ -39,8 +40,13 @@ pub(super) struct Piece {
 
 impl Window {
     /// What `movie` shows of `asked`. Where the two do not meet, all of it is shown.
-    pub(super) fn new(movie: &Movie, asked: Span) -> Self {
+    pub(super) fn new(movie: &Movie, mut asked: Span) -> Self {
         let first = movie.anchors.first().map_or(asked.from, |(_, wall)| *wall);
+        if movie.entries.len() > 1 {
+            // FFmpeg loses count of the decoder's parameters when frames before the start are left
+            // out (seen with 5.1): a copy whose stream changes begins with its first frame.
+            asked.from = asked.from.min(first);
+        }
         let lines = lines(movie);
         let at = |wall: WallTime| {
             lines.iter().find_map(|line| line.tick_of(wall)).map(|tick| tick.min(movie.end_ticks))
@@ -172,13 +178,8 @@ mod tests {
 
     /// Footage from 100 s to 110 s at two frames a second, and from 120 s to 130 s.
     fn movie() -> Movie {
-        Movie {
-            durations: vec![(19, 45_000), (1, 45_000 + 900_000), (20, 45_000)],
-            offsets: vec![(40, 0)],
-            end_ticks: 30 * SECOND,
-            anchors: vec![(0, wall(100))],
-            ..Movie::default()
-        }
+        let durations = vec![(19, 45_000), (1, 45_000 + 900_000), (20, 45_000)];
+        Movie::of_frames(durations, vec![(40, 0)], 30 * SECOND, wall(100))
     }
 
     fn check(asked: Span, blank: u64, from: u64, length: u64, pieces: &[(u64, u64, i64)]) {
@@ -224,13 +225,8 @@ mod tests {
     #[test]
     fn frames_that_are_reordered_are_found_by_when_they_are_shown() {
         // I P B B: decoded 0 1 2 3, shown 0 3 1 2 (half seconds), one frame of lead.
-        let movie = Movie {
-            durations: vec![(4, 45_000)],
-            offsets: vec![(1, 45_000), (1, 135_000), (2, 0)],
-            end_ticks: 2 * SECOND,
-            anchors: vec![(0, wall(100))],
-            ..Movie::default()
-        };
+        let offsets = vec![(1, 45_000), (1, 135_000), (2, 0)];
+        let movie = Movie::of_frames(vec![(4, 45_000)], offsets, 2 * SECOND, wall(100));
         assert_eq!(movie.shown().collect::<Vec<_>>(), [0, 135_000, 45_000, 90_000]);
         let late = Span { from: WallTime(101_200_000), to: wall(102) };
         assert_eq!(Window::new(&movie, late).from, 90_000);

@@ -3,7 +3,7 @@
 //! Knows nothing of bundles.
 
 use std::error::Error;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::process::ExitCode;
 use std::str::FromStr as _;
 
@@ -40,10 +40,10 @@ fn run(args: Vec<String>) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let mut input = BufReader::with_capacity(PIECE_BYTES, io::stdin().lock());
-    let output = BufWriter::with_capacity(PIECE_BYTES, io::stdout().lock());
+    let output = BufWriter::with_capacity(PIECE_BYTES, io::stdout());
     let mut sealer = encryptor.wrap_output(output)?;
     io::copy(&mut input, &mut sealer)?;
-    sealer.finish()?.into_inner()?;
+    sealer.finish()?.flush()?;
     Ok(())
 }
 
