@@ -101,8 +101,9 @@ async function giveFolder(tab, folder, byDrop) {
 
 /** The page's own report of a bundle. */
 export async function check(tab, folder, pem, { drop = false, policy, statements } = {}) {
-  for (const [selector, file] of [["#policy", policy], ["#statements", statements]]) {
-    await tab.send("DOM.setFileInputFiles", { files: file ? [resolve(file)] : [], nodeId: await node(tab, selector) });
+  for (const [id, file] of [["policy", policy], ["statements", statements]]) {
+    await tab.run(`document.getElementById("${id}").value = ""`);
+    if (file) await tab.send("DOM.setFileInputFiles", { files: [resolve(file)], nodeId: await node(tab, `#${id}`) });
   }
   await tab.run(`(async () => { const key = document.getElementById("key"); key.value = ${JSON.stringify(pem || "")};
     key.dispatchEvent(new Event("input")); delete document.documentElement.dataset.verdict; globalThis.lastReport = null; })()`);
