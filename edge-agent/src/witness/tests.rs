@@ -255,6 +255,30 @@ fn killed_between_the_disc_and_the_answer_it_says_the_same_when_asked_again() {
     assert_eq!(Log::honest().ask(&witness, 9, 9).status, 200);
 }
 
+#[test]
+fn of_two_histories_that_come_at_once_one_is_cosigned() {
+    for (seen, size) in [(0, 9), (4, 9)] {
+        for round in 0..40 {
+            let folder = folder();
+            let witness = open(folder.path());
+            if seen > 0 {
+                assert_eq!(Log::honest().ask(&witness, 0, seen).status, 200);
+            }
+            let together = std::sync::Barrier::new(2);
+            let ask = |log: Log| {
+                let body = log.body(seen, size);
+                together.wait();
+                witness.answer(&log.vkey(), &body).status == 200
+            };
+            let cosigned = std::thread::scope(|scope| {
+                let other = scope.spawn(|| ask(Log::forked(4)));
+                usize::from(ask(Log::honest())) + usize::from(other.join().unwrap())
+            });
+            assert_eq!(cosigned, 1, "round {round} from {seen}");
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// So many at once: which history, the old size that is said, the size.
