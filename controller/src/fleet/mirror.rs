@@ -237,7 +237,7 @@ impl Mirror {
         usage: KeyUsage,
     ) -> Result<Vec<VerifierKey>, MirrorError> {
         let mut found = Vec::new();
-        for (_, cert) in self.certs(origin)? {
+        for cert in self.named(origin)? {
             let algorithm = match usage {
                 KeyUsage::Log => Algorithm::Ed25519,
                 KeyUsage::Witness => Algorithm::CosignatureV1,
@@ -253,9 +253,9 @@ impl Mirror {
         Ok(found.into_iter().map(|(_, vkey)| vkey).collect())
     }
 
-    /// Every certified key of a log: one a day and one a start.
-    fn certs(&self, origin: &str) -> Result<Vec<(u64, Cert)>, MirrorError> {
-        let prefix = row::certs(origin);
+    /// The certified keys of a log that are not for records: a few in ten years.
+    fn named(&self, origin: &str) -> Result<Vec<Cert>, MirrorError> {
+        let prefix = row::all_named(origin);
         let mut found = Vec::new();
         for item in self.rows.iterator(IteratorMode::From(&prefix, Direction::Forward)) {
             let (key, value) = item?;
@@ -264,7 +264,7 @@ impl Mirror {
             }
             let cert =
                 row::read_cert(&value).ok_or_else(|| MirrorError::Row("a key".to_owned()))?;
-            found.push(cert);
+            found.push(cert.1);
         }
         Ok(found)
     }

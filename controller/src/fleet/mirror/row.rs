@@ -10,6 +10,7 @@
 //! | 5 | log, 0, digest:32 | the index:u64 of the record whose envelope has this digest |
 //! | 6 | log, 0, key id | a certified key, see [`read_cert`] |
 //! | 7 | log | the newest checkpoint that agrees, as the log signed it |
+//! | 8 | log, 0, key id | as kind 6, of logs' and witnesses' keys alone: few, and often asked for |
 //!
 //! Integers are big-endian.
 
@@ -58,9 +59,14 @@ pub(super) fn cert(origin: &str, key: &KeyId) -> Vec<u8> {
     of_log(6, origin, key.to_string().as_bytes())
 }
 
-/// What every certificate's key of a log begins with.
-pub(super) fn certs(origin: &str) -> Vec<u8> {
-    of_log(6, origin, &[])
+/// A certificate of a log's or witness's key.
+pub(super) fn named(origin: &str, key: &KeyId) -> Vec<u8> {
+    of_log(8, origin, key.to_string().as_bytes())
+}
+
+/// What the key of each of these begins with.
+pub(super) fn all_named(origin: &str) -> Vec<u8> {
+    of_log(8, origin, &[])
 }
 
 pub(super) fn checkpoint(origin: &str) -> Vec<u8> {

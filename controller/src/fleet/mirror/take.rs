@@ -1,6 +1,7 @@
 //! Takes a batch of a site's log in: whole or not at all.
 //!
-//! 1. the log it is of, by the name in its checkpoint;
+//! 1. the log it is of: by the name in its checkpoint, or in the certificate of its log key, else
+//!    the site's present one;
 //! 2. records that are here already must be the same, byte for byte;
 //! 3. each new one must be signed by a key whose certificate stands before it in the log;
 //! 4. the checkpoint must have the root of the tree over them;
@@ -75,32 +76,39 @@ impl Mirror {
     pub(crate) fn take(&self, batch: &Submission<'_>) -> Result<Taken, Refused> {
         let logs = self.logs(batch.site);
         let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if batch.checkpoint.is_empty() {
-            if !batch.records.is_empty() {
-                return malformed("a batch comes with its log's newest checkpoint");
+        let note = match batch.checkpoint {
+            [] => None,
+            bytes => Some(
+                SignedCheckpoint::read(bytes)
+                    .map_err(|refusal| Refused::Malformed(refusal.to_string()))?,
+            ),
+        };
+        let named = match &note {
+            Some(note) => Some(note.checkpoint().origin.clone()),
+            None => named_log(batch).or_else(|| logs.last().map(|log| log.origin.clone())),
+        };
+        let Some(origin) = named else {
+            if batch.records.is_empty() {
+                return Ok(Taken { next: 0, log: None });
             }
-            let next = logs.last().map_or(0, |log| log.size);
-            return Ok(Taken { next, log: None });
-        }
-        let note = SignedCheckpoint::read(batch.checkpoint)
-            .map_err(|refusal| Refused::Malformed(refusal.to_string()))?;
-        let origin = &note.checkpoint().origin;
-        check_origin(batch.site, origin)?;
-        let number = logs.iter().position(|log| log.origin == *origin);
+            return malformed("a log begins with the certificates of its keys, or its checkpoint");
+        };
+        check_origin(batch.site, &origin)?;
+        let number = logs.iter().position(|log| log.origin == origin);
         let is_present = number.is_none_or(|number| number + 1 == logs.len());
         if !is_present {
             return malformed(format!("{origin} is over: a later log of the site has begun"));
         }
         let number = match number {
             Some(number) => number,
-            None => self.begin(batch.site, origin, &mut logs)?,
+            None => self.begin(batch.site, &origin, &mut logs)?,
         };
         let log = &mut logs[number];
         if batch.arrival < log.arrival {
             return Ok(Taken { next: log.size, log: None });
         }
         log.arrival = batch.arrival;
-        self.take_into(log, batch, &note)
+        self.take_into(log, batch, note.as_ref())
     }
 
     /// Notes a log that was not known.
@@ -121,7 +129,7 @@ impl Mirror {
         &self,
         log: &mut Log,
         batch: &Submission<'_>,
-        note: &SignedCheckpoint,
+        note: Option<&SignedCheckpoint>,
     ) -> Result<Taken, Refused> {
         let count = batch.records.len() as u64;
         let Some(known) = link::catch_up::skip(log.size, batch.first, count) else {
@@ -136,16 +144,19 @@ impl Mirror {
             fresh.add(batch, bytes)?;
         }
         let size = log.size + new.len() as u64;
-        let agreed = self.agree(log, batch.site, note, &fresh, size)?;
+        let agreed = match note {
+            Some(note) => self.agree(log, batch.site, note, &fresh, size)?.map(|vkey| (vkey, note)),
+            None => None,
+        };
         let Fresh { mut rows, .. } = fresh;
-        if agreed.is_some() {
+        if let Some((_, note)) = &agreed {
             rows.put(row::checkpoint(&log.origin), note.bytes());
         }
         if !rows.is_empty() {
             self.rows.write_opt(rows, &synced())?;
         }
         log.size = size;
-        if let Some(vkey) = agreed {
+        if let Some((vkey, note)) = agreed {
             let checkpoint = note.checkpoint().clone();
             log.agreed = Some((vkey, checkpoint, Arc::new(note.bytes().to_vec())));
             self.moved.send_modify(|moved| *moved += 1);
@@ -238,6 +249,19 @@ impl Mirror {
     }
 }
 
+/// The log whose beginning a batch is, by the certificate of its key. Who signed that is checked
+/// where it is taken in.
+fn named_log(batch: &Submission<'_>) -> Option<String> {
+    let name = |bytes: &Vec<u8>| {
+        let envelope = Envelope::read(bytes).ok()?;
+        match Record::danger_read_unchecked(&envelope).ok()? {
+            Record::Other(Statement::KeyCert(cert)) if cert.usage == KeyUsage::Log => cert.name,
+            _ => None,
+        }
+    };
+    (batch.first == 0).then(|| batch.records.iter().find_map(name)).flatten()
+}
+
 /// `<site>.<domain>/log/<eight hexadecimal digits>`.
 fn check_origin(site: &SiteId, origin: &str) -> Result<(), Refused> {
     let domain = origin
@@ -298,7 +322,11 @@ impl<'a> Fresh<'a> {
             let place = Some((self.origin.as_str(), index));
             let cert = batch.identity.certified(batch.site, &envelope, place).map_err(at)?;
             let key = cert.key.id();
-            self.rows.put(row::cert(&self.origin, &key), row::cert_value(index, &cert));
+            let value = row::cert_value(index, &cert);
+            if cert.usage != KeyUsage::Records {
+                self.rows.put(row::named(&self.origin, &key), &value);
+            }
+            self.rows.put(row::cert(&self.origin, &key), value);
             self.certs.insert(key, cert);
             Record::danger_read_unchecked(&envelope).map_err(|refusal| at(refusal.to_string()))?
         } else {

@@ -222,6 +222,21 @@ fn a_log_is_copied_in_order_and_its_checkpoint_is_checked_once_all_is_here() {
 }
 
 #[test]
+fn records_may_come_before_their_checkpoint() {
+    let Scene { mirror, folder: _folder } = Scene::new();
+    let east = east(9);
+    let records: Vec<_> = east.records.iter().map(|r| r.bytes().to_vec()).collect();
+    let nameless = east.submit(&mirror, 0, &records[..1], &[], 1).unwrap_err();
+    assert!(matches!(nameless, Refused::Malformed(_)), "no log is known: {nameless}");
+    assert_eq!(east.submit(&mirror, 0, &records[..5], &[], 2).unwrap().next, 5);
+    assert_eq!(east.submit(&mirror, 5, &records[5..], &[], 3).unwrap().next, 12);
+    assert!(mirror.mirrored().is_empty());
+    let taken = east.submit(&mirror, 12, &[], &east.checkpoint(12), 4).unwrap();
+    assert!(taken.log.is_some());
+    assert_eq!(mirror.mirrored()[0].checkpoint.size, 12);
+}
+
+#[test]
 fn a_record_needs_a_key_that_was_certified_before_it() {
     let scene = Scene::new();
     let mut early = east(3);
