@@ -69,10 +69,18 @@ pub(crate) struct Mirror {
 struct Log {
     origin: String,
     size: u64,
-    /// The newest checkpoint that agrees, and the key that signed it.
-    agreed: Option<(VerifierKey, Checkpoint, Arc<Vec<u8>>)>,
+    /// The newest checkpoint that agrees.
+    agreed: Option<Agreed>,
     /// The arrival that was last dealt with.
     arrival: u64,
+}
+
+/// A checkpoint that is the tree over the records here.
+#[derive(Debug, Clone)]
+struct Agreed {
+    vkey: VerifierKey,
+    checkpoint: Checkpoint,
+    note: Arc<Vec<u8>>,
 }
 
 /// A site's present log as far as it was checked here.
@@ -146,16 +154,14 @@ impl Mirror {
         Ok(row::read_body(origin, &key).map_or(0, |index| index + 1))
     }
 
-    fn stored_checkpoint(
-        &self,
-        origin: &str,
-    ) -> Result<Option<(VerifierKey, Checkpoint, Arc<Vec<u8>>)>, MirrorError> {
+    fn stored_checkpoint(&self, origin: &str) -> Result<Option<Agreed>, MirrorError> {
         let Some(bytes) = self.rows.get(row::checkpoint(origin))? else { return Ok(None) };
         let bad = || MirrorError::Row(format!("the checkpoint of {origin} does not read"));
         let note = SignedCheckpoint::read(&bytes).map_err(|_| bad())?;
         let keys = self.vkeys(origin, KeyUsage::Log)?;
-        let signed = keys.into_iter().find(|vkey| note.check(vkey).is_ok()).ok_or_else(bad)?;
-        Ok(Some((signed, note.checkpoint().clone(), Arc::new(bytes))))
+        let vkey = keys.into_iter().find(|vkey| note.check(vkey).is_ok()).ok_or_else(bad)?;
+        let checkpoint = note.checkpoint().clone();
+        Ok(Some(Agreed { vkey, checkpoint, note: Arc::new(bytes) }))
     }
 
     fn logs(&self, site: &SiteId) -> Arc<Mutex<Vec<Log>>> {
@@ -186,7 +192,7 @@ impl Mirror {
         };
         let of_site = |(site, logs): (SiteId, Arc<Mutex<Vec<Log>>>)| {
             let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
-            let (vkey, checkpoint, note) = logs.last()?.agreed.clone()?;
+            let Agreed { vkey, checkpoint, note } = logs.last()?.agreed.clone()?;
             Some(Mirrored { site, vkey, checkpoint, note })
         };
         sites.into_iter().filter_map(of_site).collect()

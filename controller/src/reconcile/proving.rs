@@ -35,6 +35,14 @@ pub struct Proving {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// The proof of a place.
+struct Proved {
+    /// The tlog-proof.
+    text: Vec<u8>,
+    /// The kept note that it is under, if it is one.
+    under: Option<Kept>,
+}
+
 impl Proving {
     /// Waits until the quorum has cosigned what the bundle will need, or for long enough. Whether
     /// it has.
@@ -87,9 +95,9 @@ impl Proving {
                 let most = origins.entry(place.origin.clone()).or_insert(place.index);
                 *most = (*most).max(place.index);
                 let Some(link) = found.record.link() else { continue };
-                if let Some((text, kept)) = self.prove(&place)? {
+                if let Some(Proved { text, under }) = self.prove(&place)? {
                     proof.links.insert((link.camera.clone(), link.seq), text);
-                    used.extend(kept.map(|kept| (place.origin.clone(), kept)));
+                    used.extend(under.map(|kept| (place.origin.clone(), kept)));
                 }
             }
         }
@@ -112,15 +120,16 @@ impl Proving {
 
     /// The proof of a place: under the earliest kept note that covers it, so that its time is tight;
     /// else under the newest that covers it, cosigned or not. None while nothing does.
-    fn prove(&self, place: &Place) -> Result<Option<(Vec<u8>, Option<Kept>)>, Failed> {
+    fn prove(&self, place: &Place) -> Result<Option<Proved>, Failed> {
         let Place { origin, index } = place;
         if let Some(kept) = self.book().covering(origin, *index)? {
             let path = self.mirror().inclusion(origin, kept.size, *index)?;
-            return Ok(Some((proof::write(*index, &path, &kept.note), Some(kept))));
+            let text = proof::write(*index, &path, &kept.note);
+            return Ok(Some(Proved { text, under: Some(kept) }));
         }
         let Some((size, note)) = self.newest(origin, *index)? else { return Ok(None) };
         let path = self.mirror().inclusion(origin, size, *index)?;
-        Ok(Some((proof::write(*index, &path, &note), None)))
+        Ok(Some(Proved { text: proof::write(*index, &path, &note), under: None }))
     }
 
     /// The newest note of a site's log that covers a place: with the cosignatures that came, else
@@ -146,7 +155,7 @@ impl Proving {
         let Some((index, _)) = self.mirror().cert(origin, key)? else { return Ok(None) };
         let record = self.mirror().record(origin, index)?;
         let place = Place { origin: origin.to_owned(), index };
-        let tlog_proof = self.prove(&place)?.map(|(text, _)| text);
+        let tlog_proof = self.prove(&place)?.map(|proved| proved.text);
         Ok(Some(KeyProof { record, tlog_proof }))
     }
 

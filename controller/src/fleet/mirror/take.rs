@@ -17,7 +17,7 @@ use custody::record::{KeyUsage, Record, Statement};
 use custody::{Digest, KeyId, SiteId, tree};
 use rocksdb::{WriteBatch, WriteOptions};
 
-use super::{Log, Mirror, MirrorError, contradiction, row};
+use super::{Agreed, Log, Mirror, MirrorError, contradiction, row};
 use crate::fleet::signers::{Cert, Identity};
 use crate::limits;
 use crate::log::event::logs::{Contradiction, ContradictionKind};
@@ -158,10 +158,11 @@ impl Mirror {
         log.size = size;
         if let Some((vkey, note)) = agreed {
             let checkpoint = note.checkpoint().clone();
-            log.agreed = Some((vkey, checkpoint, Arc::new(note.bytes().to_vec())));
+            let note = Arc::new(note.bytes().to_vec());
+            log.agreed = Some(Agreed { vkey, checkpoint, note });
             self.moved.send_modify(|moved| *moved += 1);
         }
-        Ok(Taken { next: size, log: log.agreed.as_ref().map(|(vkey, ..)| vkey.clone()) })
+        Ok(Taken { next: size, log: log.agreed.as_ref().map(|agreed| agreed.vkey.clone()) })
     }
 
     /// A record that is here already must be the same.
@@ -204,7 +205,7 @@ impl Mirror {
             return Ok(None);
         };
         let contradicted = |kind, detail: String| {
-            let before = log.agreed.as_ref().map(|(_, _, note)| &note[..]).unwrap_or_default();
+            let before = log.agreed.as_ref().map(|agreed| &agreed.note[..]).unwrap_or_default();
             let contradiction = Contradiction {
                 site: site.clone(),
                 origin: log.origin.clone(),
@@ -228,15 +229,15 @@ impl Mirror {
             );
             return Err(contradicted(ContradictionKind::Fork, detail));
         }
-        match &log.agreed {
-            Some((_, newest, _)) if newest.size > checkpoint.size => {
+        match log.agreed.as_ref().map(|agreed| &agreed.checkpoint) {
+            Some(newest) if newest.size > checkpoint.size => {
                 let detail = format!(
                     "it signed {} entries after it had signed {}: it was restored from an older copy",
                     checkpoint.size, newest.size
                 );
                 Err(contradicted(ContradictionKind::Rollback, detail))
             }
-            Some((_, newest, _)) if newest.size == checkpoint.size => Ok(None),
+            Some(newest) if newest.size == checkpoint.size => Ok(None),
             _ => Ok(Some(vkey)),
         }
     }
