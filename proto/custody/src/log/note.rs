@@ -385,7 +385,7 @@ mod tests {
         assert!(note.cosignature(&west).is_none());
         assert!(!note.misquotes(&west) && !cosigned.misquotes(&west));
         // The same words over another checkpoint.
-        let other = Checkpoint { size: 41, ..checkpoint.clone() };
+        let other = Checkpoint { size: 41, ..checkpoint };
         let forged = [&other.sign(&log)[..], line.as_bytes()].concat();
         let forged = SignedCheckpoint::read(&forged);
         assert!(forged.unwrap().misquotes(&west));
