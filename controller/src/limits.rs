@@ -53,6 +53,8 @@ pub const WITNESS_CALL: Duration = Duration::from_secs(10);
 /// A bundle waits so long for a quorum-cosigned checkpoint that covers its records; then it is made
 /// with what there is. Fifteen rounds.
 pub const WITNESS_WAIT: Duration = Duration::from_secs(30);
+/// A bundle waits so long for the time stamps of its logs: an authority answers within a second.
+pub const STAMP_WAIT: Duration = Duration::from_secs(10);
 /// A log of which something has not been cosigned by enough witnesses for so long is an alarm: a
 /// site's line may be down for a minute without one.
 pub const WITNESS_LATE_S: i64 = 300;

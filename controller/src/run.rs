@@ -221,13 +221,15 @@ fn watch(
         clock: clock.clone(),
     });
     tasks.spawn("witnessing", witnessing.clone().run(tasks.clone()));
+    let mut stamps = None;
     if let Some(tsa) = &config.tsa {
         let party = web::WebParty::new(tsa.url.clone(), tsa.tls_ca_path.as_deref());
         let party = party.map_err(RunError::Outside)?;
         let authority = StampAuthority { name: tsa.url.to_string(), party };
+        stamps = Some(authority.clone());
         tasks.spawn("time stamps", stamping::run(witnessing.clone(), authority, tasks.clone()));
     }
-    Ok(Proving { fleet: fleet.clone(), publisher, witnessing })
+    Ok(Proving { fleet: fleet.clone(), publisher, witnessing, stamps })
 }
 
 /// What signs playable copies: the program that the settings name, or the one beside this program.

@@ -132,7 +132,7 @@ async fn verifiers_that_nobody_here_wrote_agree() {
     let ca = estate.folder.path().join("controller/pki/ca.pem");
     foreign.python("c2pa.py", [&bundle, &ca]).await.unwrap();
     foreign.python("rfc3161.py", [&bundle, &estate.tsa.ca]).await.unwrap();
-    foreign.shell("verify-txt.sh", [&bundle, &authority]).await.unwrap();
+    foreign.shell("verify-txt.sh", [&bundle, &authority, &estate.tsa.ca]).await.unwrap();
 
     same_by_the_page(&estate, &bundle, &report).await;
     a_log_is_gos(&estate).await;

@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::log::{Nodes, Publisher};
 use crate::registry::{Authority, own};
 use crate::witnessing::book::{Book, Kept};
+use crate::witnessing::stamping::StampAuthority;
 use crate::witnessing::{Estate, Witnessing};
 
 /// Where proofs come from.
@@ -31,6 +32,8 @@ pub struct Proving {
     pub publisher: Arc<Publisher>,
     /// Holds cosigned notes.
     pub witnessing: Witnessing<Estate>,
+    /// Stamps them, if there is one.
+    pub stamps: Option<StampAuthority>,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -44,8 +47,8 @@ struct Proved {
 }
 
 impl Proving {
-    /// Waits until the quorum has cosigned what the bundle will need, or for long enough. Whether
-    /// it has.
+    /// Waits until the quorum has cosigned what the bundle will need, or for long enough, and has it
+    /// stamped. Whether the quorum has.
     pub(super) async fn wait(&self, ledger: &Ledger, ready: &[Part]) -> bool {
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         let head = ledger.read(crate::ledger::State::head);
@@ -61,7 +64,14 @@ impl Proving {
                 }
             }
         }
-        self.witnessing.wait_for(&last.into_iter().collect::<Vec<_>>()).await
+        let last: Vec<_> = last.into_iter().collect();
+        let covered = self.witnessing.wait_for(&last).await;
+        if let Some(authority) = &self.stamps {
+            let sites: Vec<_> =
+                last.into_iter().filter(|(log, _)| log != self.publisher.vkey().name()).collect();
+            self.witnessing.stamp_for_bundle(authority, &sites).await;
+        }
+        covered
     }
 
     fn mirror(&self) -> &Mirror {

@@ -1,5 +1,7 @@
 //! Once an hour, and once after the start, the newest cosigned note of each log is stamped by a
-//! time-stamping authority. One that is away is told in `health`, and nothing else waits for it.
+//! time-stamping authority; and for a bundle the logs of its records, so that it need not wait for
+//! the hour. An authority that is away is told in `health`, and a bundle goes without after
+//! [`limits::STAMP_WAIT`].
 
 use std::time::Duration;
 
@@ -52,10 +54,31 @@ pub async fn run<F: Field>(witnessing: Witnessing<F>, authority: StampAuthority,
 impl<F: Field> Witnessing<F> {
     /// Has the newest cosigned note of each log stamped. How many were.
     pub async fn stamp(&self, authority: &StampAuthority) -> usize {
+        let logs = self.0.field.logs();
+        self.stamp_logs(authority, logs.iter().map(|log| log.vkey.name())).await
+    }
+
+    /// Has those of these logs stamped in which an entry, each log's last that counts, stands under
+    /// no stamp yet.
+    pub async fn stamp_for_bundle(&self, authority: &StampAuthority, last: &[(String, u64)]) {
+        let bare = last.iter().filter(|(origin, index)| {
+            self.0.book.stamp_covering(origin, *index).is_ok_and(|stamp| stamp.is_none())
+        });
+        let stamping = self.stamp_logs(authority, bare.map(|(origin, _)| origin.as_str()));
+        if tokio::time::timeout(limits::STAMP_WAIT, stamping).await.is_err() {
+            tracing::warn!("a bundle is made without a time stamp: the authority is slow");
+        }
+    }
+
+    async fn stamp_logs(
+        &self,
+        authority: &StampAuthority,
+        origins: impl Iterator<Item = &str>,
+    ) -> usize {
         let mut stamps = Vec::new();
         let mut failed = None;
-        for log in self.0.field.logs() {
-            match self.stamp_one(authority, log.vkey.name()).await {
+        for origin in origins {
+            match self.stamp_one(authority, origin).await {
                 Ok(Some(stamped)) => stamps.push(stamped),
                 Ok(None) => {}
                 Err(why) => {
