@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::eventually::eventually;
 use super::ports::free_tcp_port;
@@ -63,17 +64,19 @@ impl Foreign {
         run(script, launch.args(arguments)).await
     }
 
-    /// Runs a script of `tests/interop` with Node.
+    /// Opens a bundle's own `VERIFY.html` in Chromium, from disc; gives what it found, whatever that
+    /// is. `screenshot` is where its picture goes.
     ///
     /// # Errors
-    /// As [`Self::python`].
-    pub async fn node(
-        &self,
-        script: &str,
-        arguments: impl IntoIterator<Item = impl Into<OsString>>,
-    ) -> Result<String> {
-        let launch = Launch::foreign(script, "node").args([scripts().join(script)]);
-        run(script, launch.args(arguments)).await
+    /// When the page comes to no verdict.
+    pub async fn page(&self, bundle: &Path, key: &Path, screenshot: &Path) -> Result<Value> {
+        let output = Launch::foreign("page.mjs", "node")
+            .args([scripts().join("page.mjs").as_path(), bundle, key])
+            .args([Path::new("--screenshot"), screenshot])
+            .run(DEADLINE)
+            .await?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("page.mjs: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Go's checksum database code over a log's static files, or one proof: see `tlog.go`.
@@ -166,7 +169,7 @@ impl OutsideWitness {
     ///
     /// # Errors
     /// When it does not say.
-    pub async fn status(&self) -> Result<serde_json::Value> {
+    pub async fn status(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.command("status", &["--json"]).await?)?)
     }
 }
