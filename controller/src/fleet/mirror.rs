@@ -70,10 +70,13 @@ struct Log {
     origin: String,
     size: u64,
     /// The newest checkpoint that agrees, and the key that signed it.
-    agreed: Option<(VerifierKey, Checkpoint, Arc<Vec<u8>>)>,
+    agreed: Option<Agreed>,
     /// The arrival that was last dealt with.
     arrival: u64,
 }
+
+/// A checkpoint, the key that signed it, and its note.
+type Agreed = (VerifierKey, Checkpoint, Arc<Vec<u8>>);
 
 /// A site's present log as far as it was checked here.
 #[derive(Debug, Clone)]
@@ -146,10 +149,7 @@ impl Mirror {
         Ok(row::read_body(origin, &key).map_or(0, |index| index + 1))
     }
 
-    fn stored_checkpoint(
-        &self,
-        origin: &str,
-    ) -> Result<Option<(VerifierKey, Checkpoint, Arc<Vec<u8>>)>, MirrorError> {
+    fn stored_checkpoint(&self, origin: &str) -> Result<Option<Agreed>, MirrorError> {
         let Some(bytes) = self.rows.get(row::checkpoint(origin))? else { return Ok(None) };
         let bad = || MirrorError::Row(format!("the checkpoint of {origin} does not read"));
         let note = SignedCheckpoint::read(&bytes).map_err(|_| bad())?;

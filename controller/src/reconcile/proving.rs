@@ -34,6 +34,8 @@ pub struct Proving {
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// A proof's text, and the note that met the quorum, where it is under one.
+type Proved = (Vec<u8>, Option<Kept>);
 
 impl Proving {
     /// Waits until the quorum has cosigned what the bundle will need, or for long enough. Whether
@@ -112,7 +114,7 @@ impl Proving {
 
     /// The proof of a place: under the earliest kept note that covers it, so that its time is tight;
     /// else under the newest that covers it, cosigned or not. None while nothing does.
-    fn prove(&self, place: &Place) -> Result<Option<(Vec<u8>, Option<Kept>)>, Failed> {
+    fn prove(&self, place: &Place) -> Result<Option<Proved>, Failed> {
         let Place { origin, index } = place;
         if let Some(kept) = self.book().covering(origin, *index)? {
             let path = self.mirror().inclusion(origin, kept.size, *index)?;

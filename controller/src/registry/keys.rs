@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(begin_log(&registry, &east, "east.force.example/log/1+k").unwrap(), []);
 
         let found = Contradiction {
-            site: east.clone(),
+            site: east,
             origin: "east.force.example/log/1".to_owned(),
             kind: ContradictionKind::Fork,
             size: 5,

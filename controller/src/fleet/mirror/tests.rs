@@ -327,7 +327,7 @@ fn a_rollback_and_a_changed_record_are_refused_and_proved() {
     assert_eq!(kind(refused), ContradictionKind::RecordChanged);
     assert_eq!(scene.proofs(), 2);
     let about = Contradiction {
-        site: honest.id.clone(),
+        site: honest.id,
         origin: String::new(),
         kind: ContradictionKind::Fork,
         size: 0,
