@@ -26,8 +26,8 @@ pub const SITE_SERIALS_MAX: usize = 2;
 pub const LOGS_A_SITE: usize = 64;
 /// Keys of a log or witness that count: one a year for sixteen years.
 pub const NAMED_KEYS: usize = 16;
-/// Lines about revoked keys of a site, one a key and log: each grant carries them all, 200 bytes
-/// each, 100 kB.
+/// Lines about revoked keys of a site, one a key: each grant carries them all, 200 bytes each,
+/// 100 kB.
 pub const REVOKED_KEYS: usize = 512;
 /// Proofs of contradictions that are kept, at most 2 MiB each. Beyond that the event stands alone:
 /// a site that contradicts itself a thousand times needs people, not more proof.

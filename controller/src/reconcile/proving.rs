@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::log::{Nodes, Publisher};
 use crate::registry::{Authority, own};
 use crate::witnessing::book::{Book, Kept};
+use crate::witnessing::stamping::StampAuthority;
 use crate::witnessing::{Estate, Witnessing};
 
 /// Where proofs come from.
@@ -31,6 +32,8 @@ pub struct Proving {
     pub publisher: Arc<Publisher>,
     /// Holds cosigned notes.
     pub witnessing: Witnessing<Estate>,
+    /// Stamps them, if there is one.
+    pub authority: Option<StampAuthority>,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -38,8 +41,8 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 type Proved = (Vec<u8>, Option<Kept>);
 
 impl Proving {
-    /// Waits until the quorum has cosigned what the bundle will need, or for long enough. Whether
-    /// it has.
+    /// Waits until the quorum has cosigned what the bundle will need, or for long enough, and has it
+    /// stamped. Whether the quorum has.
     pub(super) async fn wait(&self, ledger: &Ledger, ready: &[Part]) -> bool {
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         let head = ledger.read(crate::ledger::State::head);
@@ -55,7 +58,14 @@ impl Proving {
                 }
             }
         }
-        self.witnessing.wait_for(&last.into_iter().collect::<Vec<_>>()).await
+        let mut places: Vec<_> = last.into_iter().collect();
+        let is_met = self.witnessing.wait_for(&places).await;
+        if let Some(authority) = &self.authority {
+            // No bundle carries a stamp over the controller's own log.
+            places.retain(|(origin, _)| origin != self.publisher.vkey().name());
+            self.witnessing.stamp_places(authority, &places).await;
+        }
+        is_met
     }
 
     fn mirror(&self) -> &Mirror {

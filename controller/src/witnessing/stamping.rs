@@ -1,5 +1,6 @@
 //! Once an hour, and once after the start, the newest cosigned note of each log is stamped by a
-//! time-stamping authority. One that is away is told in `health`, and nothing else waits for it.
+//! time-stamping authority; and so is one that a bundle needs, where none covers its records yet. An
+//! authority that is away is told in `health`; a bundle asks it once and goes without.
 
 use std::time::Duration;
 
@@ -52,10 +53,32 @@ pub async fn run<F: Field>(witnessing: Witnessing<F>, authority: StampAuthority,
 impl<F: Field> Witnessing<F> {
     /// Has the newest cosigned note of each log stamped. How many were.
     pub async fn stamp(&self, authority: &StampAuthority) -> usize {
+        let logs = self.0.field.logs();
+        let origins: Vec<_> = logs.iter().map(|log| log.vkey.name().to_owned()).collect();
+        self.stamp_each(authority, &origins).await
+    }
+
+    /// Has the newest cosigned note stamped of each log that has no stamp over its place yet.
+    pub async fn stamp_places(&self, authority: &StampAuthority, places: &[(String, u64)]) {
+        let has_none = |(origin, index): &&(String, u64)| {
+            // A store that does not read is told by the round.
+            let (stamp, kept) =
+                (self.0.book.stamp_covering(origin, *index), self.0.book.quorum(origin));
+            let is_covered = kept.ok().flatten().is_some_and(|kept| kept.size > *index);
+            matches!(stamp, Ok(None)) && is_covered
+        };
+        let origins: Vec<_> =
+            places.iter().filter(has_none).map(|(origin, _)| origin.clone()).collect();
+        if !origins.is_empty() {
+            self.stamp_each(authority, &origins).await;
+        }
+    }
+
+    async fn stamp_each(&self, authority: &StampAuthority, origins: &[String]) -> usize {
         let mut stamps = Vec::new();
         let mut failed = None;
-        for log in self.0.field.logs() {
-            match self.stamp_one(authority, log.vkey.name()).await {
+        for origin in origins {
+            match self.stamp_one(authority, origin).await {
                 Ok(Some(stamped)) => stamps.push(stamped),
                 Ok(None) => {}
                 Err(why) => {
