@@ -26,8 +26,8 @@ pub const SITE_SERIALS_MAX: usize = 2;
 pub const LOGS_A_SITE: usize = 64;
 /// Keys of a log or witness that count: one a year for sixteen years.
 pub const NAMED_KEYS: usize = 16;
-/// Lines about revoked keys of a site, one a key and log: each grant carries them all, 200 bytes
-/// each, 100 kB.
+/// Lines about revoked keys of a site, one a key: each grant carries them all, 200 bytes each,
+/// 100 kB.
 pub const REVOKED_KEYS: usize = 512;
 /// Proofs of contradictions that are kept, at most 2 MiB each. Beyond that the event stands alone:
 /// a site that contradicts itself a thousand times needs people, not more proof.
@@ -53,8 +53,6 @@ pub const WITNESS_CALL: Duration = Duration::from_secs(10);
 /// A bundle waits so long for a quorum-cosigned checkpoint that covers its records; then it is made
 /// with what there is. Fifteen rounds.
 pub const WITNESS_WAIT: Duration = Duration::from_secs(30);
-/// A bundle waits so long for the time stamps of its logs: an authority answers within a second.
-pub const STAMP_WAIT: Duration = Duration::from_secs(10);
 /// A log of which something has not been cosigned by enough witnesses for so long is an alarm: a
 /// site's line may be down for a minute without one.
 pub const WITNESS_LATE_S: i64 = 300;

@@ -221,15 +221,16 @@ fn watch(
         clock: clock.clone(),
     });
     tasks.spawn("witnessing", witnessing.clone().run(tasks.clone()));
-    let mut stamps = None;
+    let mut authority = None;
     if let Some(tsa) = &config.tsa {
         let party = web::WebParty::new(tsa.url.clone(), tsa.tls_ca_path.as_deref());
         let party = party.map_err(RunError::Outside)?;
-        let authority = StampAuthority { name: tsa.url.to_string(), party };
-        stamps = Some(authority.clone());
-        tasks.spawn("time stamps", stamping::run(witnessing.clone(), authority, tasks.clone()));
+        let tsa = StampAuthority { name: tsa.url.to_string(), party };
+        let stamping = stamping::run(witnessing.clone(), tsa.clone(), tasks.clone());
+        tasks.spawn("time stamps", stamping);
+        authority = Some(tsa);
     }
-    Ok(Proving { fleet: fleet.clone(), publisher, witnessing, stamps })
+    Ok(Proving { fleet: fleet.clone(), publisher, witnessing, authority })
 }
 
 /// What signs playable copies: the program that the settings name, or the one beside this program.

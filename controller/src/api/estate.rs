@@ -111,19 +111,16 @@ impl Estate for EstateService {
         let v1::RevokeKeyRequest { site, key_id, reason } = request.into_inner();
         let key_id = KeyId(key_id);
         let named = name(&site).and_then(|site: SiteId| {
-            let lines = logs::lines(self.0.parts(), &site, &key_id)?;
-            Ok((site, lines))
+            let line = logs::line(self.0.parts(), &site, &key_id)?;
+            Ok((site, line))
         });
-        let (site, lines) = match named {
+        let (site, line) = match named {
             Ok(named) => named,
             Err(refusal) => return Err(self.0.refuse(&actor, Act::RevokeKey, refusal).await),
         };
-        let shown = lines
-            .iter()
-            .map(|line| v1::KeyLine { origin: line.origin.clone(), log_size: line.log_size });
-        let lines_shown = shown.collect();
-        self.0.send(actor, Command::RevokeKey { site, key_id, lines, reason }).await?;
-        Ok(Response::new(v1::RevokeKeyResponse { lines: lines_shown }))
+        let shown = v1::KeyLine { origin: line.origin.clone(), log_size: line.log_size };
+        self.0.send(actor, Command::RevokeKey { site, key_id, lines: vec![line], reason }).await?;
+        Ok(Response::new(v1::RevokeKeyResponse { lines: vec![shown] }))
     }
 
     async fn list_logs(

@@ -67,12 +67,12 @@ pub(super) fn alarm(entry: &SiteEntry) -> String {
     format!("{at}: {found}; its proof is in the controller's forks/{}", found.proof)
 }
 
-/// Up to where a key of a site is still believed when it is revoked now: in each log of the site,
-/// what the quorum has cosigned.
+/// Up to where a key of a site is still believed when it is revoked now: what the quorum has cosigned
+/// of the log in which it stands, for an identity key of the site's present one.
 ///
 /// # Errors
 /// `site-unknown`, `key-unknown`, `log-broken` where what is kept of witnessing does not read.
-pub(super) fn lines(parts: &Parts, site: &SiteId, key: &KeyId) -> Result<Vec<Revoked>, Refusal> {
+pub(super) fn line(parts: &Parts, site: &SiteId, key: &KeyId) -> Result<Revoked, Refusal> {
     let unread = |error: &dyn std::fmt::Display| Refusal::new(Code::Busy, error.to_string());
     let is_identity = parts.ledger.read(|state| {
         let entry = state.registry.site(site).ok_or_else(|| {
@@ -82,26 +82,21 @@ pub(super) fn lines(parts: &Parts, site: &SiteId, key: &KeyId) -> Result<Vec<Rev
     })?;
     let mirror = parts.fleet.mirror();
     let origins = mirror.origins(site);
-    let mut is_known = is_identity;
+    let mut of_key = None;
     for origin in &origins {
-        is_known |= mirror.cert(origin, key).map_err(|error| unread(&error))?.is_some();
+        if is_identity || mirror.cert(origin, key).map_err(|error| unread(&error))?.is_some() {
+            of_key = Some(origin.clone());
+        }
     }
-    if !is_known {
+    if of_key.is_none() && !is_identity {
         return Err(Refusal::new(
             Code::KeyUnknown,
             format!("site {site} has no key {key:.40}: take it from a record or the site's grant"),
         ));
     }
-    let at = parts.ledger.clock().now();
-    let line = |origin: String| {
-        let kept = parts.witnessing.book().quorum(&origin).map_err(|error| unread(&error))?;
-        let log_size = kept.map_or(0, |kept| kept.size);
-        Ok(Revoked { key_id: key.clone(), at, origin, log_size })
-    };
-    let mut lines = origins.into_iter().map(line).collect::<Result<Vec<_>, Refusal>>()?;
-    if lines.is_empty() {
-        // Nothing was ever witnessed: nothing is believed.
-        lines.push(Revoked { key_id: key.clone(), at, origin: String::new(), log_size: 0 });
-    }
-    Ok(lines)
+    // Without a log nothing was ever witnessed, and nothing is believed.
+    let origin = of_key.unwrap_or_default();
+    let kept = parts.witnessing.book().quorum(&origin).map_err(|error| unread(&error))?;
+    let log_size = kept.map_or(0, |kept| kept.size);
+    Ok(Revoked { key_id: key.clone(), at: parts.ledger.clock().now(), origin, log_size })
 }

@@ -53,7 +53,7 @@ pub enum Command {
         site: SiteId,
         /// Which.
         key_id: KeyId,
-        /// Up to where it still is, a line for each log of the site.
+        /// Up to where it still is.
         lines: Vec<Revoked>,
         /// Because.
         reason: String,

@@ -33,7 +33,7 @@ pub struct Proving {
     /// Holds cosigned notes.
     pub witnessing: Witnessing<Estate>,
     /// Stamps them, if there is one.
-    pub stamps: Option<StampAuthority>,
+    pub authority: Option<StampAuthority>,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -64,14 +64,14 @@ impl Proving {
                 }
             }
         }
-        let last: Vec<_> = last.into_iter().collect();
-        let covered = self.witnessing.wait_for(&last).await;
-        if let Some(authority) = &self.stamps {
-            let sites: Vec<_> =
-                last.into_iter().filter(|(log, _)| log != self.publisher.vkey().name()).collect();
-            self.witnessing.stamp_for_bundle(authority, &sites).await;
+        let mut places: Vec<_> = last.into_iter().collect();
+        let is_met = self.witnessing.wait_for(&places).await;
+        if let Some(authority) = &self.authority {
+            // No bundle carries a stamp over the controller's own log.
+            places.retain(|(origin, _)| origin != self.publisher.vkey().name());
+            self.witnessing.stamp_places(authority, &places).await;
         }
-        covered
+        is_met
     }
 
     fn mirror(&self) -> &Mirror {

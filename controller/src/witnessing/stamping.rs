@@ -1,7 +1,6 @@
 //! Once an hour, and once after the start, the newest cosigned note of each log is stamped by a
-//! time-stamping authority; and for a bundle the logs of its records, so that it need not wait for
-//! the hour. An authority that is away is told in `health`, and a bundle goes without after
-//! [`limits::STAMP_WAIT`].
+//! time-stamping authority; and so is one that a bundle needs, where none covers its records yet. An
+//! authority that is away is told in `health`; a bundle asks it once and goes without.
 
 use std::time::Duration;
 
@@ -55,26 +54,27 @@ impl<F: Field> Witnessing<F> {
     /// Has the newest cosigned note of each log stamped. How many were.
     pub async fn stamp(&self, authority: &StampAuthority) -> usize {
         let logs = self.0.field.logs();
-        self.stamp_logs(authority, logs.iter().map(|log| log.vkey.name())).await
+        let origins: Vec<_> = logs.iter().map(|log| log.vkey.name().to_owned()).collect();
+        self.stamp_each(authority, &origins).await
     }
 
-    /// Has those of these logs stamped in which an entry, each log's last that counts, stands under
-    /// no stamp yet.
-    pub async fn stamp_for_bundle(&self, authority: &StampAuthority, last: &[(String, u64)]) {
-        let bare = last.iter().filter(|(origin, index)| {
-            self.0.book.stamp_covering(origin, *index).is_ok_and(|stamp| stamp.is_none())
-        });
-        let stamping = self.stamp_logs(authority, bare.map(|(origin, _)| origin.as_str()));
-        if tokio::time::timeout(limits::STAMP_WAIT, stamping).await.is_err() {
-            tracing::warn!("a bundle is made without a time stamp: the authority is slow");
+    /// Has the newest cosigned note stamped of each log that has no stamp over its place yet.
+    pub async fn stamp_places(&self, authority: &StampAuthority, places: &[(String, u64)]) {
+        let has_none = |(origin, index): &&(String, u64)| {
+            // A store that does not read is told by the round.
+            let (stamp, kept) =
+                (self.0.book.stamp_covering(origin, *index), self.0.book.quorum(origin));
+            let is_covered = kept.ok().flatten().is_some_and(|kept| kept.size > *index);
+            matches!(stamp, Ok(None)) && is_covered
+        };
+        let origins: Vec<_> =
+            places.iter().filter(has_none).map(|(origin, _)| origin.clone()).collect();
+        if !origins.is_empty() {
+            self.stamp_each(authority, &origins).await;
         }
     }
 
-    async fn stamp_logs(
-        &self,
-        authority: &StampAuthority,
-        origins: impl Iterator<Item = &str>,
-    ) -> usize {
+    async fn stamp_each(&self, authority: &StampAuthority, origins: &[String]) -> usize {
         let mut stamps = Vec::new();
         let mut failed = None;
         for origin in origins {

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::credentials::{self, Credentials, Files};
@@ -201,8 +202,16 @@ async fn catch_up(
             .await
             .map_err(|_| "stopping".to_owned())?
             .map_err(|error| format!("reading the site log: {error}"))?;
-        let batch = SubmitRecordsRequest { first_index, records, checkpoint: Vec::new() };
-        let answer = fleet.submit_records(batch).await;
+        // The question where to go on names the log: after a lost index it is another one.
+        let note = (count == 0).then(|| parts.store.checkpoint()).flatten();
+        let checkpoint = note.map(|note| note.to_vec()).unwrap_or_default();
+        let is_named = !checkpoint.is_empty();
+        let batch = SubmitRecordsRequest { first_index, records, checkpoint };
+        let mut answer = fleet.submit_records(batch).await;
+        if is_named && answer.as_ref().is_err_and(|s| s.code() == Code::FailedPrecondition) {
+            // The checkpoint is not believed, which the controller's people are told; the link stands.
+            answer = fleet.submit_records(SubmitRecordsRequest::default()).await;
+        }
         let answer = answer.map_err(|status| format!("copying the log: {}", status.message()))?;
         copy.handle_answer(answer.into_inner().next_index);
     }

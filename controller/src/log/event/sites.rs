@@ -83,7 +83,7 @@ pub struct KeyRevoked {
     pub site: SiteId,
     /// Which: an identity key, or one that it has certified.
     pub key_id: KeyId,
-    /// Up to where it still is, a line for each log of the site.
+    /// Up to where it still is.
     pub lines: Vec<Revoked>,
 }
 
