@@ -82,6 +82,9 @@ enum Output {
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
+        Some(Command::Cut { from, to, .. }) if from >= to => {
+            Err(format!("--from {from} is not before --to {to}: a clip needs a moment of footage"))
+        }
         Some(Command::Cut { bundle, camera, from, to, to_folder }) => {
             let span = Span { from: *from, to: *to };
             cut(bundle, camera, span, to_folder)

@@ -87,19 +87,21 @@ impl Policy {
     /// What this policy's witnesses say of a checkpoint.
     #[must_use]
     pub fn witnessed(&self, checkpoint: &SignedCheckpoint) -> Witnessed {
-        let by: Vec<_> =
-            self.witnesses.iter().filter_map(|w| checkpoint.cosignature(&w.vkey)).collect();
-        let mut times: Vec<_> = by.iter().map(|c| c.at).collect();
+        // By the policy's own names, which are unique: two keys may bear one name in notes.
+        let cosigned: Vec<(&str, Cosignature)> = self
+            .witnesses
+            .iter()
+            .filter_map(|w| Some((w.name.as_str(), checkpoint.cosignature(&w.vkey)?)))
+            .collect();
+        let mut times: Vec<_> = cosigned.iter().map(|(_, cosignature)| cosignature.at).collect();
         times.sort_unstable();
         let enough = |until| {
-            let names = self
-                .witnesses
-                .iter()
-                .filter(|w| by.iter().any(|c| c.witness == w.vkey.name() && c.at <= until));
-            self.is_enough(&names.map(|w| w.name.as_str()).collect())
+            let until = cosigned.iter().filter(|(_, cosignature)| cosignature.at <= until);
+            self.is_enough(&until.map(|(name, _)| *name).collect())
         };
         let quorum_at = times.into_iter().find(|at| enough(*at));
         let quorum = self.quorum.is_none() || quorum_at.is_some();
+        let by = cosigned.into_iter().map(|(_, cosignature)| cosignature).collect();
         Witnessed { by, quorum, quorum_at: self.quorum.as_ref().and(quorum_at) }
     }
 
@@ -290,6 +292,24 @@ mod tests {
         let witnessed = policy.witnessed(&SignedCheckpoint::read(&note).unwrap());
         assert_eq!((witnessed.by.len(), witnessed.quorum), (4, true));
         assert_eq!(witnessed.quorum_at, Some(WallTime(0).plus_seconds(50)));
+    }
+
+    #[test]
+    fn one_cosignature_counts_once_where_two_keys_bear_one_name() {
+        let keys = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let mut text = String::new();
+        for (name, key) in ["one", "two"].iter().zip(&keys) {
+            let vkey = VerifierKey::new("same/w", Algorithm::CosignatureV1, key.public()).unwrap();
+            text += &format!("witness {name} {vkey}\n");
+        }
+        let policy = Policy::read(&(text + "group both all one two\nquorum both\n")).unwrap();
+        let checkpoint = Checkpoint { origin: "l".into(), size: 1, root: Digest::NONE };
+        let mut note = checkpoint.sign(&SecretKey::from_seed(&[9; 32]));
+        for (key, quorum) in keys.iter().zip([false, true]) {
+            note.extend(checkpoint.cosign("same/w", key, WallTime(5_000_000)).as_bytes());
+            let read = SignedCheckpoint::read(&note).unwrap();
+            assert_eq!(policy.witnessed(&read).quorum, quorum);
+        }
     }
 
     #[test]
