@@ -45,7 +45,7 @@ lint: setup ## formatting, clippy, dependencies, documentation
 	cargo clippy $(EXPORT) --all-targets -- -D warnings
 	PATH="$(HOME)/.cache/watchhouse/tools/bin:$$PATH" cargo deny --log-level error check bans licenses sources
 	PATH="$(HOME)/.cache/watchhouse/tools/bin:$$PATH" cargo deny --log-level error \
-		--manifest-path controller/export/Cargo.toml check --config $(CURDIR)/deny.toml bans licenses sources
+		--manifest-path controller/export/Cargo.toml --config $(CURDIR)/deny.toml check bans licenses sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 fmt: ## format the Rust code

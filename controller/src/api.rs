@@ -15,7 +15,7 @@
 //! | [`holds`] | `Holds` |
 //! | [`audit`] | `Audit` |
 //! | [`estate`] | `Estate` |
-//! | [`logs`] | the logs of `Estate` |
+//! | `api/logs.rs` | the logs of `Estate` |
 //! | [`people`] | `People` |
 
 pub mod audit;

@@ -1,5 +1,7 @@
 //! What is sealed is opened by each recipient, and by nobody else.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 

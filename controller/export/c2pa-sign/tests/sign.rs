@@ -1,5 +1,7 @@
 //! From a real MP4 file to one that C2PA's reader trusts, and refuses when a bit is flipped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
