@@ -1,13 +1,14 @@
 //! The gRPC service `Fleet`: what agents ask of the controller.
 
+use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use custody::{CameraId, Digest, PublicKey, SiteId};
 use proto::v1::fleet_server::Fleet as FleetRpc;
 use proto::v1::{
-    EnrolRequest, EnrolResponse, RenewRequest, RenewResponse, ReportResponse, SiteReport,
-    SubmitRecordsRequest, SubmitRecordsResponse,
+    CopyPiece, EnrolRequest, EnrolResponse, FetchCopyRequest, RenewRequest, RenewResponse,
+    ReportResponse, SiteReport, SubmitRecordsRequest, SubmitRecordsResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -99,6 +100,20 @@ fn token_parts(token: &str) -> Option<(SiteId, Digest)> {
 
 #[tonic::async_trait]
 impl FleetRpc for FleetService {
+    type FetchCopyStream = Pin<Box<dyn futures::Stream<Item = Result<CopyPiece, Status>> + Send>>;
+
+    async fn fetch_copy(
+        &self,
+        request: Request<FetchCopyRequest>,
+    ) -> Result<Response<Self::FetchCopyStream>, Status> {
+        let site = Self::site(&request)?;
+        let camera = request.get_ref().camera.parse().ok();
+        if camera.is_none_or(|camera: CameraId| *camera.site() != site) {
+            return Err(Status::invalid_argument("a site asks for copies of its own cameras"));
+        }
+        Err(Status::not_found("the controller keeps no copy of this segment"))
+    }
+
     async fn enrol(
         &self,
         request: Request<EnrolRequest>,

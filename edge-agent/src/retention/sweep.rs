@@ -118,6 +118,8 @@ impl Sweeper {
                 budget = budget.saturating_sub(gone.len());
                 match erasure.reason {
                     EraseReason::Retention => swept.retired += gone.len(),
+                    // The plan makes none: people order it, see `store::condemn`.
+                    EraseReason::Order => {}
                     EraseReason::DiscFull => {
                         swept.early.push((erasure.camera.clone(), gone.len()));
                     }

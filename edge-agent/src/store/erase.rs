@@ -79,8 +79,13 @@ pub(super) fn condemn(
     if refs.is_empty() {
         return Ok(refs);
     }
-    let erase =
-        Erase { camera: camera.clone(), segments: refs.clone(), reason, at: core.clock.now() };
+    let erase = Erase {
+        camera: camera.clone(),
+        segments: refs.clone(),
+        reason,
+        order: None,
+        at: core.clock.now(),
+    };
     let signed = core.sign(&Record::Other(Statement::Erase(erase)))?;
     core.log(&[&signed], |_, batch| {
         for (seq, row, file) in &going {

@@ -88,6 +88,11 @@ name_type!(
     HoldId, "hold", "use 1 to 40 of A-Z, a-z, 0-9 and inner hyphens", |b| b.is_ascii_uppercase()
 );
 name_type!(
+    /// An order to erase footage before its time: `E-2026-000001`.
+    OrderId, "erasure order", "use 1 to 40 of A-Z, a-z, 0-9 and inner hyphens",
+    |b| b.is_ascii_uppercase()
+);
+name_type!(
     /// A request for evidence and all that follows from it: `WH-2026-000001`.
     CaseId, "case reference", "use 1 to 40 of A-Z, a-z, 0-9 and inner hyphens",
     |b| b.is_ascii_uppercase()

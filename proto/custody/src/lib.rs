@@ -37,7 +37,7 @@ pub mod sealing;
 pub mod time;
 pub mod tree;
 
-pub use ids::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, Seq, SiteId};
+pub use ids::{CameraId, CaseId, Digest, HoldId, KeyId, OrderId, PersonId, Seq, SiteId};
 pub use keys::{PublicKey, SecretKey, SignError, Signer};
 pub use refusal::{Code, Refusal};
 pub use time::{Clock, ClockSource, WallTime};

@@ -14,6 +14,9 @@
 //! | mask-change | another mask, or none, covers a camera from here on | as above |
 //! | config-change | the recorder runs with other settings | as above |
 //! | access | someone looked at footage on the site | as above |
+//! | keys-destroyed | what these hours' keys sealed opens for nobody any more | as above |
+//! | damage | stored bytes were found changed; repaired from a second copy, or not | as above |
+//! | disposal | a disc was taken out of service, and holds only what is sealed | as above |
 //! | key | this identity key is that site's, these keys are revoked (by the authority) | as above |
 //! | bundle | this bundle was made (by the authority) | as above |
 //!
@@ -33,8 +36,9 @@ pub mod fact;
 pub mod key;
 
 pub use fact::{
-    Access, AgentStart, ChainEnd, ClockStep, ConfigChange, Erase, EraseReason, Gap, Heartbeat,
-    Hold, LogEnd, MaskChange, Release, SegmentRef, Transfer,
+    Access, AgentStart, ChainEnd, ClockStep, ConfigChange, Damage, DamageOutcome, Disposal, Erase,
+    EraseReason, Gap, Grounds, Heartbeat, Hold, KeysDestroyed, LegalBasis, LogEnd, MaskChange,
+    MopiGroup, Release, SegmentRef, Transfer,
 };
 pub use key::{BundleSeal, KeyCert, KeyGrant, KeyUsage, RECORDS_KEY_LIFE_US, Revoked};
 
@@ -83,6 +87,12 @@ pub enum Statement {
     ConfigChange(ConfigChange),
     /// Footage was looked at.
     Access(Access),
+    /// Hours' keys destroyed.
+    KeysDestroyed(KeysDestroyed),
+    /// Stored bytes changed.
+    Damage(Damage),
+    /// A disc taken out of service.
+    Disposal(Disposal),
     /// An identity key is a site's.
     Key(KeyGrant),
     /// A bundle was made.
@@ -119,11 +129,17 @@ pub enum Kind {
     ConfigChange = 12,
     /// [`Statement::Access`].
     Access = 13,
+    /// [`Statement::KeysDestroyed`].
+    KeysDestroyed = 14,
+    /// [`Statement::Damage`].
+    Damage = 15,
+    /// [`Statement::Disposal`].
+    Disposal = 16,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Segment,
         Self::Gap,
         Self::Erase,
@@ -137,6 +153,9 @@ impl Kind {
         Self::MaskChange,
         Self::ConfigChange,
         Self::Access,
+        Self::KeysDestroyed,
+        Self::Damage,
+        Self::Disposal,
     ];
 
     /// The byte in a log entry.
@@ -176,6 +195,8 @@ pub enum GapReason {
     TimestampJump,
     /// A mask is required and could not be applied.
     MaskNotApplied,
+    /// The mask room could not keep up: these frames were dropped rather than shown unmasked.
+    MaskOverload,
     /// The recorder could not keep up.
     RecorderOverrun,
     /// No space on the disc.
@@ -205,6 +226,7 @@ impl GapReason {
             Self::NoKeyFrame => "no-key-frame",
             Self::TimestampJump => "timestamp-jump",
             Self::MaskNotApplied => "mask-not-applied",
+            Self::MaskOverload => "mask-overload",
             Self::RecorderOverrun => "recorder-overrun",
             Self::DiscFull => "disc-full",
             Self::DiscFault => "disc-fault",
@@ -284,6 +306,9 @@ impl Record {
                 Statement::MaskChange(_) => Kind::MaskChange,
                 Statement::ConfigChange(_) => Kind::ConfigChange,
                 Statement::Access(_) => Kind::Access,
+                Statement::KeysDestroyed(_) => Kind::KeysDestroyed,
+                Statement::Damage(_) => Kind::Damage,
+                Statement::Disposal(_) => Kind::Disposal,
                 Statement::Key(_) | Statement::Bundle(_) => return None,
             },
         };

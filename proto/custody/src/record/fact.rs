@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::GapReason;
-use crate::ids::{CameraId, CaseId, Digest, HoldId, Seq, SiteId};
+use crate::ids::{CameraId, CaseId, Digest, HoldId, OrderId, PersonId, Seq, SiteId};
 use crate::manifest::{Agent, Mask};
 use crate::time::{Clock, WallTime};
 
@@ -53,6 +53,8 @@ pub enum EraseReason {
     Retention,
     /// The disc was full; also an alarm.
     DiscFull,
+    /// Two people ordered it, for a person's rights in their data.
+    Order,
 }
 
 /// Segments of one camera erased.
@@ -65,6 +67,77 @@ pub struct Erase {
     pub segments: Vec<SegmentRef>,
     /// Why.
     pub reason: EraseReason,
+    /// By which order, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// When.
+    pub at: WallTime,
+}
+
+/// Hours' keys destroyed: what they sealed opens for nobody, wherever a copy of it lies. Signed
+/// before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysDestroyed {
+    /// Where.
+    pub site: SiteId,
+    /// Hours since 1970, at most [`super::ERASED_MAX`].
+    pub epochs: Vec<u64>,
+    /// The site key that wrapped them, and goes with them: its digest.
+    pub site_key_before: Digest,
+    /// The site key that wraps what is left.
+    pub site_key_after: Digest,
+    /// When.
+    pub at: WallTime,
+}
+
+/// Stored bytes that are not what was signed any more, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Damage {
+    /// Whose footage.
+    pub camera: CameraId,
+    /// Which segment.
+    pub segment: SegmentRef,
+    /// What is wrong with it, in words.
+    pub what: String,
+    /// What was done.
+    pub outcome: DamageOutcome,
+    /// When.
+    pub at: WallTime,
+}
+
+/// What was done about damaged footage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DamageOutcome {
+    /// It was found; no sound copy is known.
+    Found,
+    /// A sound copy from a second place, checked against the signed root, lies there again.
+    Repaired,
+}
+
+/// A disc taken out of service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disposal {
+    /// Where.
+    pub site: SiteId,
+    /// The store's volume identity that was on it.
+    pub volume: String,
+    /// Its maker's serial number, or what is written on it.
+    pub disc: String,
+    /// Who took it out.
+    pub person: PersonId,
+    /// What of it could still be read, and was: bytes.
+    pub bytes_read: u64,
+    /// Segment files found on it, each sealed under a key that is not on it.
+    pub sealed_files: u64,
+    /// Bytes outside sealed files: heads and manifests, which show no picture.
+    pub plain_bytes: u64,
+    /// Why it could not be read, where it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
     /// When.
     pub at: WallTime,
 }
@@ -85,6 +158,86 @@ pub struct Hold {
     pub to: WallTime,
     /// When it was placed here.
     pub at: WallTime,
+}
+
+/// Why footage may be kept beyond its time (MoPI: Management of Police Information).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grounds {
+    /// The law that it rests on.
+    pub basis: LegalBasis,
+    /// Its MoPI review group.
+    pub mopi_group: MopiGroup,
+    /// When a person must look at it again.
+    pub review_at: WallTime,
+}
+
+/// The law that keeping rests on. The texts are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegalBasis {
+    /// Criminal Procedure and Investigations Act 1996: material of an investigation.
+    Cpia,
+    /// Data Protection Act 2018, Part 3: law enforcement, where CPIA does not reach.
+    LawEnforcement,
+    /// Police conduct or complaint, internal or before the IOPC.
+    Misconduct,
+    /// A person's request for their data, or to have its erasure restricted (section 47, article 18).
+    DataRights,
+    /// A claim made or defended.
+    LegalClaim,
+}
+
+impl LegalBasis {
+    /// Every basis.
+    pub const ALL: [Self; 5] =
+        [Self::Cpia, Self::LawEnforcement, Self::Misconduct, Self::DataRights, Self::LegalClaim];
+
+    /// The basis as it is printed and signed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpia => "cpia",
+            Self::LawEnforcement => "law-enforcement",
+            Self::Misconduct => "misconduct",
+            Self::DataRights => "data-rights",
+            Self::LegalClaim => "legal-claim",
+        }
+    }
+}
+
+/// A MoPI review group (College of Policing, APP Information Management): 1 certain public
+/// protection matters, 2 other sexual, violent or serious offences, 3 all other offending, 4
+/// miscellaneous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct MopiGroup(u8);
+
+impl MopiGroup {
+    /// The group of a number.
+    #[must_use]
+    pub fn new(number: u8) -> Option<Self> {
+        (1..=4).contains(&number).then_some(Self(number))
+    }
+
+    /// The number, 1 to 4.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<MopiGroup> for u8 {
+    fn from(group: MopiGroup) -> Self {
+        group.0
+    }
+}
+
+impl TryFrom<u8> for MopiGroup {
+    type Error = &'static str;
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        Self::new(number).ok_or("a MoPI group is 1, 2, 3 or 4")
+    }
 }
 
 /// A hold ended.
