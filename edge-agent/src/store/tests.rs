@@ -1,10 +1,14 @@
 //! A site that records on a clock we own, and its stories. The oracle runs after every step.
 
+mod dice;
 mod faults;
+mod histories;
 mod log;
+mod model;
 mod never_forks;
 mod stories;
 mod torn;
+mod worn_disc;
 
 use std::path::Path;
 use std::sync::Arc;
