@@ -9,6 +9,7 @@
 //! keys/certs/<key>.dsse                               each records key's certificate once more
 //! holds/<hold>.<camera>.dsse                          each standing hold once more
 //! volume.json, segments/volume.json                   which belong together, see `volume`
+//! index-aside-<n>/                                    an index that was damaged or older, for the record
 //! ```
 //!
 //! # Invariants (held by [`Store::check`], run after every step of the tests)
@@ -29,6 +30,7 @@
 //!
 //! | to | in this order |
 //! |---|---|
+//! | start | count the opening (see `volume`) · certify · agent start · finish what a crash left |
 //! | open | hour key · `opened` row, synced · create file with head · sync file · sync folder |
 //! | append | seal · one write · data sync |
 //! | close | sign · write manifest · sync file · one synced batch: link, log, head, tally |
@@ -42,6 +44,7 @@
 //! the file, or remove it when it holds no whole fragment), condemned rows (unlink), a key without
 //! segments (destroyed by the next sweep).
 
+mod aside;
 mod check;
 mod core;
 mod disc;
@@ -87,6 +90,7 @@ pub use error::StoreError;
 pub use holds::{PlaceHold, reaches};
 pub use key::expiry::SegmentRow;
 pub use open_file::{OpenFile, OpenSegment, Stored};
+pub use rebuild::Reading;
 pub use read::{CameraStats, Found, Stats};
 pub use recover::Recovery;
 pub use salvage::Salvaged;
@@ -172,6 +176,9 @@ impl Store {
         camera: &CameraId,
         ask: OpenSegment,
     ) -> Result<OpenFile, StoreError> {
+        // A step of the clock is seen before footage is dated by it: the key that signs the segment
+        // must cover its time, though the clock may be set right again before it is closed.
+        self.core.make_ready()?;
         let mut line = self.core.line(camera)?;
         salvage::settle(&self.core, camera, &mut line)?;
         open_file::open(&self.core, camera, &mut line, ask)
@@ -294,10 +301,20 @@ impl Store {
         heartbeat::alarms(&self.core)
     }
 
+    /// Reads the next hour of footage in that the index does not know because it was lost; none when
+    /// there is nothing left. Call until then, off the threads that record.
+    ///
+    /// # Errors
+    /// `DiscFault`: try again. `Fatal`.
+    pub fn read_in(&self) -> Result<Option<Reading>, StoreError> {
+        rebuild::step(&self.core)
+    }
+
     /// The links of a camera's chain that touch `span`, in order and without holes.
     ///
     /// # Errors
-    /// `Refused` for a camera that is not one here, or an answer of more than 3 000 links or 7 MiB.
+    /// `Refused` for a camera that is not one here, for footage that is still being read in after the
+    /// index was lost, or an answer of more than 3 000 links or 7 MiB.
     pub fn find(&self, camera: &CameraId, span: Span) -> Result<Vec<Found>, StoreError> {
         read::find(&self.core, camera, span)
     }

@@ -85,7 +85,7 @@ struct Told {
     config: (Option<Digest>, Option<(Digest, Digest)>),
     certificates: Certificates,
     tree: Regrown,
-    /// Until which entry gaps are missing.
+    /// Until which entry records of older segments stand among the others.
     rebuilt: u64,
 }
 
@@ -93,7 +93,9 @@ struct Told {
 pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
     let mut seen = Checked::default();
     let mut told = Told::default();
-    if let Some(bytes) = core.index.get(Family::Facts, fact::REBUILT)? {
+    if core.index.get(Family::Facts, fact::REBUILDING)?.is_some() {
+        told.rebuilt = u64::MAX;
+    } else if let Some(bytes) = core.index.get(Family::Facts, fact::REBUILT)? {
         told.rebuilt = fact::number(&bytes).unwrap_or(0);
     }
     follow_log(core, &mut seen, &mut told)?;
@@ -225,13 +227,13 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
     let Some(link) = record.link() else { return };
     let camera = link.camera.clone();
     let head = told.heads.get(&camera);
-    // Gaps are lost with an index: among rebuilt entries, and once after them, chains have holes.
-    let holed = seen.entries < told.rebuilt;
+    // After a lost index each chain goes on from its newest segment; older ones are read in later.
+    let old = seen.entries < told.rebuilt && head.is_some_and(|h| link.seq < h.seq);
     let digest = envelope.digest();
-    let against = if holed { None } else { head };
+    let against = if old { None } else { head };
     match chain::advance(&camera, against, link, digest) {
         Err(refusal) => seen.note(place, refusal),
-        Ok(_) if head.is_some_and(|h| !holed && !link.anew && link.start != h.end) => {
+        Ok(_) if head.is_some_and(|h| !old && !link.anew && link.start != h.end) => {
             seen.note(place, "it does not begin where the record before it ended");
         }
         Ok(_) => {}
@@ -245,8 +247,12 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
         Record::Other(_) => Linked::Gap,
     };
     let row = LinkRow { start: link.start, end: link.end, place: seen.entries, digest, what };
-    told.heads.insert(camera.clone(), row.head(link.seq));
-    told.links.insert((camera, link.seq), row);
+    if !old {
+        told.heads.insert(camera.clone(), row.head(link.seq));
+    }
+    if told.links.insert((camera, link.seq), row).is_some() {
+        seen.note(place, "it stands in the log twice");
+    }
 }
 
 fn erased(seen: &mut Checked, told: &mut Told, place: &str, camera: &CameraId, of: &SegmentRef) {
@@ -418,6 +424,7 @@ fn look_for_strays(
                 pending.push(path);
             } else if !expected.contains(&path)
                 && !allowed.contains(&path)
+                && !super::rebuild::is_unread(core, &path)
                 && !writing.iter().any(|folder| path.starts_with(folder))
             {
                 seen.note(path.display(), "nothing accounts for this file");

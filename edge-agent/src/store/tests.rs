@@ -136,6 +136,11 @@ pub(crate) fn sound(store: &Store) {
     assert_eq!(checked.entries, store.log_size());
 }
 
+/// After a lost index: everything is read in.
+pub(crate) fn read_in(store: &Store) {
+    while store.read_in().unwrap().is_some() {}
+}
+
 /// The site log, read.
 pub(crate) fn records(store: &Store) -> Vec<Record> {
     let envelopes = store.log_read(0, usize::MAX, usize::MAX).unwrap();

@@ -14,7 +14,7 @@ use custody::record::{EraseReason, GapReason};
 use custody::{CameraId, WallTime};
 
 use super::super::core::lock;
-use super::super::{Depth, Disc, OpenFile, PlaceHold, SegmentRow, Store, StoreError};
+use super::super::{Depth, Disc, OpenFile, PlaceHold, Recovery, SegmentRow, Store, StoreError};
 use super::dice::Dice;
 use super::model::{Model, Sure};
 use super::worn_disc::{EIO, ENOSPC, EROFS, Fault, WornDisc};
@@ -32,8 +32,8 @@ struct History {
     acts_left: usize,
     acts: Vec<String>,
     holds: u32,
-    /// Why the last run ended.
-    ended: Option<Fault>,
+    /// The last run ended with no segment open: a lost index loses no file.
+    at_rest: bool,
 }
 
 /// One run of the agent.
@@ -57,7 +57,7 @@ impl History {
             acts_left,
             acts: Vec::new(),
             holds: 0,
-            ended: None,
+            at_rest: false,
         }
     }
 
@@ -82,7 +82,10 @@ impl History {
             self.site.append(&mut file).unwrap();
             file.close(self.now(), 0, None).unwrap();
         }
+        super::read_in(&run.store);
         self.sound(&run.store);
+        self.model.check(&run.store, &Recovery::default());
+        assert_eq!(run.store.alarms(), []);
         run.store.publish().unwrap().expect("nothing was contradicted");
     }
 
@@ -93,7 +96,7 @@ impl History {
     fn sound(&self, store: &Store) {
         let checked = store.check(Depth::Bytes).unwrap();
         assert_eq!(checked.findings, []);
-        assert_eq!(store.alarms(), []);
+        assert!(store.alarms().iter().all(|(code, _)| *code == "index-rebuilding"));
     }
 
     /// Starts the agent; none if the armed fault ended the start.
@@ -122,9 +125,18 @@ impl History {
         Some(Run { store, disc, open: BTreeMap::new(), anew, faulty })
     }
 
-    fn sound_start(&mut self, store: &Store, recovery: &super::super::Recovery, now: WallTime) {
+    fn sound_start(&mut self, store: &Store, recovery: &Recovery, now: WallTime) {
         self.sound(store);
-        self.model.check(store, recovery, self.ended);
+        if is_reading(store) {
+            assert!(recovery.rebuilt || !store.alarms().is_empty());
+            if self.dice.hit(40) {
+                return;
+            }
+            self.tell("read all in");
+            super::read_in(store);
+            self.sound(store);
+        }
+        self.model.check(store, recovery);
         for camera in &self.site.cameras {
             let unsettled = recovery.unsettled.iter().any(|(it, _)| it == camera);
             if let Some(end) = store.chain_end(camera).unwrap().filter(|_| !unsettled) {
@@ -137,7 +149,6 @@ impl History {
     fn end(&mut self, disc: &WornDisc, how: Fault) {
         disc.end(how);
         disc.settle();
-        self.ended = disc.ended();
         let note = std::fs::read(self.site.folder().join("log/checkpoint"));
         if let Ok(note) = note {
             // What lies in public when the run ends, others may have read.
@@ -188,8 +199,9 @@ impl History {
     }
 
     fn finish(&mut self, run: Run) {
-        let Run { store, disc, open, .. } = run;
+        let Run { store, disc, open, faulty, .. } = run;
         let mut how = Fault::Kill;
+        self.at_rest = false;
         match self.dice.below(4) {
             0 if disc.ended().is_none() => {
                 self.tell("stop");
@@ -199,7 +211,8 @@ impl History {
                         self.model.closed(&camera, seq);
                     }
                 }
-                let _stopped = store.stop().and_then(|()| store.publish());
+                let stopped = store.stop().and_then(|()| store.publish());
+                self.at_rest = stopped.is_ok() && !faulty && disc.ended().is_none();
             }
             1 | 2 => how = Fault::Power,
             _ => {}
@@ -213,6 +226,10 @@ impl History {
 
     /// What passes while nothing runs.
     fn between(&mut self) {
+        if self.at_rest && self.dice.hit(30) {
+            self.lose_index();
+        }
+        self.at_rest = false;
         match self.dice.below(10) {
             0 => {
                 let back = i64::try_from(self.dice.below(10_000)).unwrap();
@@ -224,9 +241,28 @@ impl History {
         }
     }
 
+    fn lose_index(&mut self) {
+        let index = self.site.folder().join("index");
+        let listing = std::fs::read_dir(&index).unwrap();
+        let tables = listing.map(|entry| entry.unwrap().path());
+        let tables: Vec<_> = tables.filter(|p| p.extension().is_some_and(|e| e == "sst")).collect();
+        let table = tables.get(self.dice.index(tables.len()));
+        match table {
+            Some(table) if self.dice.hit(50) => {
+                self.tell("a table of the index is gone");
+                std::fs::remove_file(table).unwrap();
+            }
+            _ => {
+                self.tell("the index is gone");
+                std::fs::remove_dir_all(&index).unwrap();
+            }
+        }
+        self.model.log_begins_anew();
+    }
+
     fn act(&mut self, run: &mut Run) -> Result<(), StoreError> {
         let camera = self.site.cameras[self.dice.index(3)].clone();
-        match self.dice.below(24) {
+        match self.dice.below(25) {
             0..=8 => self.record(run, &camera),
             9..=10 => self.close(run, &camera),
             11 => {
@@ -262,6 +298,10 @@ impl History {
                 let note = run.store.publish()?;
                 self.model.seen(note.expect("an honest log is never contradicted"));
                 Ok(())
+            }
+            23 => {
+                self.tell("read in");
+                run.store.read_in().map(drop)
             }
             _ => self.keys(run),
         }
@@ -407,6 +447,10 @@ impl History {
             answer => answer.map(drop),
         }
     }
+}
+
+fn is_reading(store: &Store) -> bool {
+    store.alarms().iter().any(|(code, _)| *code == "index-rebuilding")
 }
 
 /// Plays one history; what went wrong, and what had been done.

@@ -10,7 +10,6 @@ use custody::sealed::SealedSegment;
 use custody::{CameraId, HoldId, Seq, WallTime};
 
 use super::super::{PlaceHold, Recovery, Store, StoreError, reaches};
-use super::worn_disc::Fault;
 
 /// Footage that was acknowledged.
 #[derive(Debug, Clone, Copy)]
@@ -110,16 +109,22 @@ impl Model {
         self.notes.clear();
         self.log_size = 0;
         // Erase records went with the index; files that were still to be unlinked are footage again.
+        let (erased, erasing) = (&self.erased, &self.erasing);
+        self.promised.retain(|key, _| !erased.contains(key) && !erasing.contains(key));
         self.erasing.clear();
         self.erased.clear();
     }
 
-    /// After a start: everything acknowledged is so. `ended` says how the run before ended.
-    pub(super) fn check(&mut self, store: &Store, recovery: &Recovery, ended: Option<Fault>) {
+    /// After a start: everything acknowledged is so.
+    pub(super) fn check(&mut self, store: &Store, recovery: &Recovery) {
         assert!(store.log_size() >= self.log_size, "the log has lost acknowledged entries");
         self.log_size = store.log_size();
         for note in &self.notes {
             let note = SignedCheckpoint::read(note).unwrap();
+            if note.checkpoint().origin != store.log_origin() {
+                // The log before this one, whose index was lost.
+                continue;
+            }
             let seen = note.check(&store.log_vkey()).unwrap();
             assert!(seen.size <= store.log_size(), "a published checkpoint is gone");
             assert_eq!(store.log_root(seen.size).unwrap(), seen.root, "the log has forked");
@@ -141,13 +146,12 @@ impl Model {
                     continue;
                 }
                 Err(_) if unsettled(camera) && !promise.closed => continue,
-                // Power may take the fragment that was synced last, and then there is no segment.
-                Err(_) if at_most(promise, ended) == 0 => continue,
                 Err(error) => panic!("{key:?} with {promise:?} is gone: {error}"),
             };
             let bytes = fs::read(&path).unwrap();
             let fragments = SealedSegment::read(&bytes).unwrap().fragments.len();
-            assert!(fragments >= at_most(promise, ended), "{key:?}: {fragments} of {promise:?}");
+            // Each fragment was synced before it was acknowledged.
+            assert!(fragments >= promise.fragments, "{key:?}: {fragments} of {promise:?}");
             *promise = Promise { fragments, closed: true };
             store.segment_key(camera, *seq).unwrap_or_else(|e| panic!("{key:?}: {e}"));
         }
@@ -170,9 +174,4 @@ impl Model {
             assert!(self.holds.contains_key(id), "hold {id} came back");
         }
     }
-}
-
-/// How many fragments must be there: all that were acknowledged; each was synced before that.
-fn at_most(promise: &Promise, _ended: Option<Fault>) -> usize {
-    promise.fragments
 }

@@ -106,12 +106,6 @@ impl WornDisc {
         lock(&self.0).ended
     }
 
-    /// Whether something has been refused or will be.
-    pub(super) fn is_faulty(&self) -> bool {
-        let state = lock(&self.0);
-        state.due.is_some() || state.refusing.is_some() || state.ended.is_some()
-    }
-
     /// After the process is gone: what power loss leaves, if power went.
     pub(super) fn settle(&self) {
         let mut state = lock(&self.0);
