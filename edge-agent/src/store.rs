@@ -38,6 +38,8 @@
 //! | hold | sign · `holds/` file · one synced batch |
 //! | records key | certify · `keys/certs/` file · one synced batch · sign with it |
 //! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
+//! | damage found | sign · one synced batch (log, damaged) |
+//! | damage repaired | check the copy · replace the file, synced · sign · one synced batch |
 //! | erase | sign · one synced batch (log, link erased, condemned) · unlink · sync folder · forget condemned · destroy hour key |
 //!
 //! Power loss between any two leaves what the next start finishes: an `opened` row (close or index
@@ -47,6 +49,7 @@
 mod aside;
 mod check;
 mod core;
+mod damage;
 mod disc;
 mod erase;
 mod error;
@@ -84,6 +87,7 @@ use host::Clock;
 
 pub use check::{Checked, Depth, Finding};
 pub use core::Alarm;
+pub use damage::{Scrubbed, Verdict};
 pub use disc::{Disc, RealDisc, Step};
 pub use erase::Space;
 pub use error::StoreError;
@@ -386,12 +390,72 @@ impl Store {
         erase::free_bytes(&self.core)
     }
 
+    /// Stored segments that are known to be damaged, and what is wrong with each.
+    #[must_use]
+    pub fn damaged(&self) -> BTreeMap<(CameraId, Seq), String> {
+        core::lock(&self.core.damaged).clone()
+    }
+
+    /// How far reading the footage again has come.
+    ///
+    /// # Errors
+    /// `Fatal` when the index does not read.
+    pub fn scrubbed(&self) -> Result<Scrubbed, StoreError> {
+        damage::scrubbed(&self.core)
+    }
+
     /// Checks every invariant; nothing may be recording meanwhile.
     ///
     /// # Errors
     /// `Fatal` when the index does not read. What does not hold is in the answer, not an error.
     pub fn check(&self, depth: Depth) -> Result<Checked, StoreError> {
         check::check(&self.core, depth)
+    }
+}
+
+/// For the scrub room alone: footage is read again, and mended.
+impl Store {
+    /// The stored segment after the one where reading again stands, oldest end first; none at the end.
+    pub(crate) fn next_to_scrub(&self, at: &Scrubbed) -> Result<Option<SegmentRow>, StoreError> {
+        damage::next(&self.core, at)
+    }
+
+    /// Remembers where reading again stands.
+    pub(crate) fn set_scrubbed(&self, at: &Scrubbed) -> Result<(), StoreError> {
+        damage::set_scrubbed(&self.core, at)
+    }
+
+    /// The row of a stored segment; none if it is erased by now.
+    pub(crate) fn stored_row(
+        &self,
+        camera: &CameraId,
+        seq: Seq,
+    ) -> Result<Option<SegmentRow>, StoreError> {
+        damage::row(&self.core, camera, seq)
+    }
+
+    /// Compares a segment's file with its signed root. `rest` is told of bytes as they are read.
+    pub(crate) fn examine(
+        &self,
+        of: &SegmentRow,
+        rest: &mut dyn FnMut(u64),
+    ) -> Result<Verdict, StoreError> {
+        damage::examine(&self.core, of, rest)
+    }
+
+    /// Logs that a stored segment is damaged, once.
+    pub(crate) fn note_damage(&self, of: &SegmentRow, what: &str) -> Result<(), StoreError> {
+        damage::note(&self.core, of, what)
+    }
+
+    /// Puts a second place's copy in the place of a damaged file, if it is what was signed, and logs it.
+    pub(crate) fn repair(&self, of: &SegmentRow, copy: &[u8]) -> Result<(), StoreError> {
+        damage::repair(&self.core, of, copy)
+    }
+
+    /// Forgets the damage of a segment that is erased by now.
+    pub(crate) fn forget_damage(&self, camera: &CameraId, seq: Seq) -> Result<(), StoreError> {
+        damage::forget(&self.core, camera, seq)
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use custody::chain::{self, Head};
 use custody::dsse::Envelope;
 use custody::manifest::Mask;
-use custody::record::{Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
+use custody::record::{Damage, DamageOutcome, Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
 use custody::sealed::SealedSegment;
 use custody::{CameraId, Digest, HoldId, Seq, tree};
 
@@ -84,6 +84,8 @@ struct Told {
     /// The configuration of the last run, and a change of it that is still to be recorded.
     config: (Option<Digest>, Option<(Digest, Digest)>),
     certificates: Certificates,
+    /// Segments that were found damaged and not repaired.
+    damaged: BTreeSet<(CameraId, Seq)>,
     tree: Regrown,
     /// Until which entry records of older segments stand among the others.
     rebuilt: u64,
@@ -105,6 +107,7 @@ pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
         seen.note("holds", "they are not those that the log tells");
     }
     compare_settings(core, &mut seen, &told)?;
+    compare_damage(core, &mut seen, &told);
     grown::compare(core, &mut seen, &told.tree)?;
     let expected = look_at_files(core, &mut seen, &told, depth);
     look_for_strays(core, &mut seen, &expected)?;
@@ -170,12 +173,12 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
             }
         }
         Statement::MaskChange(change) => mask_changed(seen, told, place, change),
+        Statement::Damage(damage) => harmed(seen, told, place, damage),
         Statement::Heartbeat(heartbeat) => heard(seen, told, place, heartbeat),
         Statement::Gap(_)
         | Statement::ClockStep(_)
         | Statement::Access(_)
         | Statement::KeysDestroyed(_)
-        | Statement::Damage(_)
         | Statement::Disposal(_)
         | Statement::KeyCert(_)
         | Statement::Transfer(_)
@@ -188,6 +191,19 @@ fn mask_changed(seen: &mut Checked, told: &mut Told, place: &str, change: &MaskC
     let before = told.masks.insert(change.camera.clone(), change.after.clone());
     if before != change.before || before.as_ref() == Some(&change.after) {
         seen.note(place, "it does not continue the camera's last mask");
+    }
+}
+
+/// Damage is told of footage that is stored, and mended only where it was told.
+fn harmed(seen: &mut Checked, told: &mut Told, place: &str, damage: &Damage) {
+    let key = (damage.camera.clone(), damage.segment.seq);
+    let is_stored = told.links.get(&key).is_some_and(|row| row.stored().is_some());
+    let fits = match damage.outcome {
+        DamageOutcome::Found => told.damaged.insert(key) && is_stored,
+        DamageOutcome::Repaired => told.damaged.remove(&key) && is_stored,
+    };
+    if !fits {
+        seen.note(place, format!("it tells wrongly of damage to segment {}", damage.segment.seq));
     }
 }
 
@@ -344,6 +360,17 @@ fn compare_counts(core: &Core, seen: &mut Checked, told: &Told) -> Result<(), St
     Ok(())
 }
 
+/// Compares what is remembered of damage with what the log tells of footage that is still stored.
+fn compare_damage(core: &Core, seen: &mut Checked, told: &Told) {
+    let is_stored = |key: &&(CameraId, Seq)| {
+        told.links.get(*key).is_some_and(|row| row.stored().is_some())
+    };
+    let known = lock(&core.damaged);
+    if !known.keys().filter(is_stored).eq(told.damaged.iter().filter(is_stored)) {
+        seen.note("damage", "it is not what the log tells");
+    }
+}
+
 /// Looks at every stored segment's file. Gives the files that may be there.
 fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> BTreeSet<PathBuf> {
     let mut expected = BTreeSet::new();
@@ -352,6 +379,11 @@ fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> 
         let Some(of) = row.stored() else { continue };
         let file = path::segment(&core.segments, camera, of.epoch, *seq);
         seen.files += 1;
+        if lock(&core.damaged).contains_key(&(camera.clone(), *seq)) {
+            // Known, logged, and an alarm.
+            expected.insert(file);
+            continue;
+        }
         let length = fs::metadata(&file).map(|m| m.len());
         match length {
             Err(error) => seen.note(file.display(), error),

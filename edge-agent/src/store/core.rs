@@ -1,7 +1,7 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `unread` and `alarms` are held for
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `unread`, `damaged` and `alarms` are held for
 //! moments,
 //! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) tallies: Mutex<Tallies>,
     /// What footage the index does not know yet; none: all of it is known.
     pub(super) unread: Mutex<Option<Unread>>,
+    /// Stored segments that are not what was signed, and what is wrong with each.
+    pub(super) damaged: Mutex<BTreeMap<(CameraId, Seq), String>>,
     /// Set by the first fatal error: nothing is promised any more.
     pub(super) failed: AtomicBool,
     /// Held until the last handle goes.

@@ -173,6 +173,12 @@ pub(super) fn segment_path(
     seq: Seq,
 ) -> Result<PathBuf, StoreError> {
     let (_, file) = stored(core, camera, seq)?;
+    if let Some(what) = lock(&core.damaged).get(&(camera.clone(), seq)) {
+        return Err(StoreError::refused(format!(
+            "segment {seq} of {camera} is damaged: {what}; it is replaced when a second place has a \
+             sound copy"
+        )));
+    }
     Ok(path::segment(&core.segments, camera, file.epoch, seq))
 }
 

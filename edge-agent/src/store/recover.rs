@@ -31,7 +31,7 @@ use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
 use super::volume::{self, Indexed, Verdict};
-use super::{StoreError, aside, erase, holds, publish, rebuild, signing};
+use super::{StoreError, aside, damage, erase, holds, publish, rebuild, signing};
 use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
@@ -96,6 +96,7 @@ pub(super) fn open(
         holds: RwLock::new(holds),
         tallies: Mutex::new(tallies),
         unread: Mutex::default(),
+        damaged: Mutex::default(),
         failed: AtomicBool::new(false),
         _lock: lock,
         identity,
@@ -137,6 +138,7 @@ fn bring_in_order(
         set_volume(core, volume)?;
     }
     rebuild::resume(core)?;
+    damage::load(core)?;
     holds::match_files(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;

@@ -12,6 +12,8 @@ pub(crate) const STOPPED: &[u8] = b"stopped";
 pub(crate) const REBUILDING: &[u8] = b"rebuilding";
 /// How many times this store has been opened, as `u64`; compared with `segments/volume.json`.
 pub(crate) const OPENED: &[u8] = b"opened";
+/// How far the footage was read again, see `damage`.
+pub(crate) const SCRUBBED: &[u8] = b"scrubbed";
 /// How many log entries there were when the last segment file had been read in, as `u64`: among those
 /// are records of older segments than the ones before them.
 pub(crate) const REBUILT: &[u8] = b"rebuilt";

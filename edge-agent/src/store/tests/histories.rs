@@ -5,7 +5,7 @@
 //! `WATCHHOUSE_SEED=n` replays one history, `WATCHHOUSE_ACTS=n` only its beginning,
 //! `WATCHHOUSE_HISTORIES=n` runs so many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use custody::record::{EraseReason, GapReason};
 use custody::{CameraId, WallTime};
 
 use super::super::core::lock;
-use super::super::{Depth, Disc, OpenFile, PlaceHold, Recovery, SegmentRow, Store, StoreError};
+use super::super::{Depth, Disc, OpenFile, PlaceHold, RealDisc, Recovery, SegmentRow, Store, StoreError};
 use super::dice::Dice;
 use super::model::{Model, Sure};
 use super::worn_disc::{EIO, ENOSPC, EROFS, Fault, WornDisc};
@@ -44,6 +44,8 @@ struct Run {
     /// Why each camera's next segment does not continue the last one.
     anew: BTreeMap<CameraId, &'static str>,
     faulty: bool,
+    /// Cameras whose last segment nobody has closed: with the index its file would be lost.
+    abandoned: BTreeSet<CameraId>,
 }
 
 impl History {
@@ -122,12 +124,15 @@ impl History {
         }
         let anew = self.site.cameras.iter().map(|c| (c.clone(), "started")).collect();
         let faulty = fault.is_some();
-        Some(Run { store, disc, open: BTreeMap::new(), anew, faulty })
+        let (open, abandoned) = (BTreeMap::new(), BTreeSet::new());
+        Some(Run { store, disc, open, anew, faulty, abandoned })
     }
 
     fn sound_start(&mut self, store: &Store, recovery: &Recovery, now: WallTime) {
         self.sound(store);
+        self.model.note_log(store);
         if is_reading(store) {
+            self.tell("  the index is being read in");
             assert!(recovery.rebuilt || !store.alarms().is_empty());
             if self.dice.hit(40) {
                 return;
@@ -199,7 +204,7 @@ impl History {
     }
 
     fn finish(&mut self, run: Run) {
-        let Run { store, disc, open, faulty, .. } = run;
+        let Run { store, disc, open, faulty, mut abandoned, .. } = run;
         let mut how = Fault::Kill;
         self.at_rest = false;
         match self.dice.below(4) {
@@ -209,10 +214,12 @@ impl History {
                     let seq = file.seq();
                     if file.close(self.now(), 0, None).is_ok() {
                         self.model.closed(&camera, seq);
+                    } else {
+                        abandoned.insert(camera);
                     }
                 }
                 let stopped = store.stop().and_then(|()| store.publish());
-                self.at_rest = stopped.is_ok() && !faulty && disc.ended().is_none();
+                self.at_rest = stopped.is_ok() && !faulty && abandoned.is_empty();
             }
             1 | 2 => how = Fault::Power,
             _ => {}
@@ -251,13 +258,28 @@ impl History {
             Some(table) if self.dice.hit(50) => {
                 self.tell("a table of the index is gone");
                 std::fs::remove_file(table).unwrap();
+                self.start_on_damage();
             }
             _ => {
                 self.tell("the index is gone");
                 std::fs::remove_dir_all(&index).unwrap();
             }
         }
-        self.model.log_begins_anew();
+    }
+
+    /// Whether a start or a reader finds the damage, one of the next starts has mended it.
+    fn start_on_damage(&mut self) {
+        for _ in 0..3 {
+            match self.site.start_on(Arc::new(RealDisc)) {
+                Ok((store, _)) if store.check(Depth::Sizes).is_ok() => return,
+                Ok(_) => self.tell("  a reader found the damage"),
+                Err(error) => {
+                    assert!(error.is_index_damage(), "{}", told(&error));
+                    self.tell("  the start found the damage");
+                }
+            }
+        }
+        panic!("the damaged index is not set aside");
     }
 
     fn act(&mut self, run: &mut Run) -> Result<(), StoreError> {
@@ -267,7 +289,9 @@ impl History {
             9..=10 => self.close(run, &camera),
             11 => {
                 self.tell(format!("drop {camera}"));
-                run.open.remove(&camera);
+                if run.open.remove(&camera).is_some() {
+                    run.abandoned.insert(camera.clone());
+                }
                 run.anew.insert(camera, "not-kept");
                 Ok(())
             }
@@ -322,6 +346,7 @@ impl History {
                 self.tell(format!("open {camera} {anew:?}"));
                 let file = run.store.open_segment(camera, ask(self.now(), anew))?;
                 run.anew.remove(camera);
+                run.abandoned.remove(camera);
                 file
             }
         };
@@ -361,7 +386,10 @@ impl History {
                 Ok(())
             }
             // Nothing was appended.
-            Err(StoreError::Refused { .. }) => Ok(()),
+            Err(StoreError::Refused { .. }) => {
+                run.abandoned.insert(camera.clone());
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

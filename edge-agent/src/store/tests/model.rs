@@ -37,6 +37,7 @@ pub(super) struct Model {
     holds: BTreeMap<HoldId, (PlaceHold, Sure)>,
     releasing: BTreeSet<HoldId>,
     pub(super) log_size: u64,
+    origin: String,
     notes: Vec<Arc<[u8]>>,
 }
 
@@ -104,8 +105,16 @@ impl Model {
         self.notes.push(note);
     }
 
+    /// At each start: whether it is still the same log.
+    pub(super) fn note_log(&mut self, store: &Store) {
+        if !self.origin.is_empty() && self.origin != store.log_origin() {
+            self.log_begins_anew();
+        }
+        self.origin = store.log_origin().to_owned();
+    }
+
     /// A new log begins: what the old one promised of itself, another keeps.
-    pub(super) fn log_begins_anew(&mut self) {
+    fn log_begins_anew(&mut self) {
         self.notes.clear();
         self.log_size = 0;
         // Erase records went with the index; files that were still to be unlinked are footage again.
@@ -117,6 +126,7 @@ impl Model {
 
     /// After a start: everything acknowledged is so.
     pub(super) fn check(&mut self, store: &Store, recovery: &Recovery) {
+        self.note_log(store);
         assert!(store.log_size() >= self.log_size, "the log has lost acknowledged entries");
         self.log_size = store.log_size();
         for note in &self.notes {
