@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use custody::{CameraId, SiteId};
 use host::settings::{self, LoadError, Mistakes, Section};
 
+use crate::scrub::Rules;
+
 mod camera;
 mod evidence;
 mod identity;
@@ -42,6 +44,8 @@ pub struct Config {
     pub domain: Domain,
     /// How to record.
     pub recording: Recording,
+    /// How footage is read again.
+    pub scrub: Rules,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// What to record.
@@ -95,6 +99,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let identity = top.section("identity", identity::read);
         let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
+        let scrub = top.section("scrub", scrub);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
         // A wrong site name must not hide the cameras' own mistakes.
@@ -108,6 +113,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             identity: identity?,
             domain: domain?,
             recording,
+            scrub,
             pull_bytes_per_second,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
         })
@@ -150,6 +156,19 @@ fn recording(section: &mut Section<'_>) -> Recording {
         reserve_free_bytes: section.number("reserve_free_bytes", 0..=1 << 50, 2 << 30),
         stall_ms: section.number("stall_ms", 500..=120_000, 10_000),
     }
+}
+
+fn scrub(section: &mut Section<'_>) -> Rules {
+    let pass: String = section.optional("pass").unwrap_or_else(|| "15d".to_owned());
+    let pass_s = match duration_s(&pass) {
+        Some(seconds) if seconds <= RETAIN_MAX_S => seconds,
+        _ => {
+            section.object("pass", "must be a number and a unit, up to 31d: 15d, 12h; 0s: never");
+            0
+        }
+    };
+    let bytes_per_second_max = section.number("bytes_per_second_max", 65_536..=1 << 40, 100_000_000);
+    Rules { pass_s, bytes_per_second_max }
 }
 
 /// `31d`, `12h`, `90m`, `300s` in seconds.

@@ -13,6 +13,7 @@
 //! | [`store`] | keeps it through power loss, and proves it |
 //! | [`record`] | drives one camera through the rooms above |
 //! | [`retention`] | erases exactly what may be erased |
+//! | [`scrub`] | reads footage again, and has what is damaged replaced |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -26,6 +27,7 @@ pub mod mask;
 pub mod record;
 pub mod retention;
 pub mod run;
+pub mod scrub;
 pub mod seal;
 pub mod segment;
 pub mod store;

@@ -11,6 +11,7 @@
 //! | `link/serve.rs` | the gRPC service `Agent`, which the controller calls |
 //! | `link/upload.rs` | pulled files, each on its own stream, paced |
 //! | `link/report.rs` | what the site says of itself |
+//! | `link/copies.rs` | the controller's copy of a file that is damaged here |
 //! | `link/foreign.rs` | which checkpoint of another log the manifests name (pure) |
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::record::Recorder;
 use crate::store::Store;
 use crate::witness::Witness;
 
+mod copies;
 pub mod credentials;
 mod dial;
 mod enrol;
@@ -33,6 +35,7 @@ mod serve;
 mod session;
 mod upload;
 
+pub use copies::Copies;
 pub use dial::LinkError;
 
 /// What the link works with. Clones share it.
@@ -46,6 +49,8 @@ pub struct Parts {
     pub recorders: Arc<Vec<Recorder>>,
     /// What is seen of other logs.
     pub witness: Witness,
+    /// The controller as the second place of sealed files.
+    pub copies: Copies,
     /// Time.
     pub clock: Clock,
     /// Where its tasks hang.

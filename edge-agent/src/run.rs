@@ -14,10 +14,13 @@ use crate::config::{self, Config};
 use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
 use crate::witness::{Witness, WitnessError};
+use crate::scrub::{self, Scrubber};
 use crate::{link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+/// After a disc that refused to read footage in.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// Runs the site of the configuration at `path`.
 ///
@@ -67,12 +70,16 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     };
     let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
     tasks.spawn("retention", sweeper.run(tasks.clone()));
+    let copies = link::Copies::default();
+    read_in(&parts);
+    scrub(&parts, config.scrub, copies.clone())?;
     let witness = witness(&store, &state_dir, clock.clone())?;
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
         witness,
         recorders,
+        copies,
         clock,
         tasks: tasks.clone(),
     });
@@ -87,6 +94,41 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
+}
+
+/// Reads in what a lost index no longer knows, until all of it is known.
+fn read_in(parts: &record::Parts) {
+    let record::Parts { store, tasks, fatal, .. } = parts.clone();
+    let stopping = tasks.clone();
+    tasks.spawn("index rebuild", async move {
+        while !stopping.is_stopping() {
+            let reading = store.clone();
+            match tokio::task::spawn_blocking(move || reading.read_in()).await {
+                Ok(Ok(Some(_))) => {}
+                Ok(Ok(None)) | Err(_) => return,
+                Ok(Err(error)) if error.is_fatal() => {
+                    return drop(fatal.send(host::telemetry::chain(&error)).await);
+                }
+                Ok(Err(error)) => {
+                    let error = host::telemetry::chain(&error);
+                    tracing::error!(error, "reading footage in: will try again");
+                    tokio::select! {
+                        () = stopping.stopping() => return,
+                        () = tokio::time::sleep(RETRY) => {}
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Reads footage again on a thread of its own. Nobody waits for it: it changes nothing in part.
+fn scrub(parts: &record::Parts, rules: scrub::Rules, copies: link::Copies) -> anyhow::Result<()> {
+    let (store, clock, tasks) = (parts.store.clone(), parts.clock.clone(), parts.tasks.clone());
+    let scrubber = Scrubber::new(store, clock, rules, Arc::new(copies));
+    let thread = std::thread::Builder::new().name("scrub".into());
+    drop(thread.spawn(move || scrubber.run(&tasks)).context("cannot start the scrub thread")?);
+    Ok(())
 }
 
 /// Who signs, by the key that the settings name.

@@ -9,6 +9,7 @@
 //! keys/certs/<key>.dsse                               each records key's certificate once more
 //! holds/<hold>.<camera>.dsse                          each standing hold once more
 //! volume.json, segments/volume.json                   which belong together, see `volume`
+//! index-aside-<n>/                                    an index that was damaged or older, for the record
 //! ```
 //!
 //! # Invariants (held by [`Store::check`], run after every step of the tests)
@@ -29,6 +30,7 @@
 //!
 //! | to | in this order |
 //! |---|---|
+//! | start | count the opening (see `volume`) · certify · agent start · finish what a crash left |
 //! | open | hour key · `opened` row, synced · create file with head · sync file · sync folder |
 //! | append | seal · one write · data sync |
 //! | close | sign · write manifest · sync file · one synced batch: link, log, head, tally |
@@ -36,14 +38,18 @@
 //! | hold | sign · `holds/` file · one synced batch |
 //! | records key | certify · `keys/certs/` file · one synced batch · sign with it |
 //! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
+//! | damage found | sign · one synced batch (log, damaged) |
+//! | damage repaired | check the copy · replace the file, synced · sign · one synced batch |
 //! | erase | sign · one synced batch (log, link erased, condemned) · unlink · sync folder · forget condemned · destroy hour key |
 //!
 //! Power loss between any two leaves what the next start finishes: an `opened` row (close or index
 //! the file, or remove it when it holds no whole fragment), condemned rows (unlink), a key without
 //! segments (destroyed by the next sweep).
 
+mod aside;
 mod check;
 mod core;
+mod damage;
 mod disc;
 mod erase;
 mod error;
@@ -81,12 +87,14 @@ use host::Clock;
 
 pub use check::{Checked, Depth, Finding};
 pub use core::Alarm;
+pub use damage::{Scrubbed, Verdict};
 pub use disc::{Disc, RealDisc, Step};
 pub use erase::Space;
 pub use error::StoreError;
 pub use holds::{PlaceHold, reaches};
 pub use key::expiry::SegmentRow;
 pub use open_file::{OpenFile, OpenSegment, Stored};
+pub use rebuild::Reading;
 pub use read::{CameraStats, Found, Stats};
 pub use recover::Recovery;
 pub use salvage::Salvaged;
@@ -172,6 +180,9 @@ impl Store {
         camera: &CameraId,
         ask: OpenSegment,
     ) -> Result<OpenFile, StoreError> {
+        // A step of the clock is seen before footage is dated by it: the key that signs the segment
+        // must cover its time, though the clock may be set right again before it is closed.
+        self.core.make_ready()?;
         let mut line = self.core.line(camera)?;
         salvage::settle(&self.core, camera, &mut line)?;
         open_file::open(&self.core, camera, &mut line, ask)
@@ -294,10 +305,20 @@ impl Store {
         heartbeat::alarms(&self.core)
     }
 
+    /// Reads the next hour of footage in that the index does not know because it was lost; none when
+    /// there is nothing left. Call until then, off the threads that record.
+    ///
+    /// # Errors
+    /// `DiscFault`: try again. `Fatal`.
+    pub fn read_in(&self) -> Result<Option<Reading>, StoreError> {
+        rebuild::step(&self.core)
+    }
+
     /// The links of a camera's chain that touch `span`, in order and without holes.
     ///
     /// # Errors
-    /// `Refused` for a camera that is not one here, or an answer of more than 3 000 links or 7 MiB.
+    /// `Refused` for a camera that is not one here, for footage that is still being read in after the
+    /// index was lost, or an answer of more than 3 000 links or 7 MiB.
     pub fn find(&self, camera: &CameraId, span: Span) -> Result<Vec<Found>, StoreError> {
         read::find(&self.core, camera, span)
     }
@@ -369,12 +390,72 @@ impl Store {
         erase::free_bytes(&self.core)
     }
 
+    /// Stored segments that are known to be damaged, and what is wrong with each.
+    #[must_use]
+    pub fn damaged(&self) -> BTreeMap<(CameraId, Seq), String> {
+        core::lock(&self.core.damaged).clone()
+    }
+
+    /// How far reading the footage again has come.
+    ///
+    /// # Errors
+    /// `Fatal` when the index does not read.
+    pub fn scrubbed(&self) -> Result<Scrubbed, StoreError> {
+        damage::scrubbed(&self.core)
+    }
+
     /// Checks every invariant; nothing may be recording meanwhile.
     ///
     /// # Errors
     /// `Fatal` when the index does not read. What does not hold is in the answer, not an error.
     pub fn check(&self, depth: Depth) -> Result<Checked, StoreError> {
         check::check(&self.core, depth)
+    }
+}
+
+/// For the scrub room alone: footage is read again, and mended.
+impl Store {
+    /// The stored segment after the one where reading again stands, oldest end first; none at the end.
+    pub(crate) fn next_to_scrub(&self, at: &Scrubbed) -> Result<Option<SegmentRow>, StoreError> {
+        damage::next(&self.core, at)
+    }
+
+    /// Remembers where reading again stands.
+    pub(crate) fn set_scrubbed(&self, at: &Scrubbed) -> Result<(), StoreError> {
+        damage::set_scrubbed(&self.core, at)
+    }
+
+    /// The row of a stored segment; none if it is erased by now.
+    pub(crate) fn stored_row(
+        &self,
+        camera: &CameraId,
+        seq: Seq,
+    ) -> Result<Option<SegmentRow>, StoreError> {
+        damage::row(&self.core, camera, seq)
+    }
+
+    /// Compares a segment's file with its signed root. `rest` is told of bytes as they are read.
+    pub(crate) fn examine(
+        &self,
+        of: &SegmentRow,
+        rest: &mut dyn FnMut(u64),
+    ) -> Result<Verdict, StoreError> {
+        damage::examine(&self.core, of, rest)
+    }
+
+    /// Logs that a stored segment is damaged, once.
+    pub(crate) fn note_damage(&self, of: &SegmentRow, what: &str) -> Result<(), StoreError> {
+        damage::note(&self.core, of, what)
+    }
+
+    /// Puts a second place's copy in the place of a damaged file, if it is what was signed, and logs it.
+    pub(crate) fn repair(&self, of: &SegmentRow, copy: &[u8]) -> Result<(), StoreError> {
+        damage::repair(&self.core, of, copy)
+    }
+
+    /// Forgets the damage of a segment that is erased by now.
+    pub(crate) fn forget_damage(&self, camera: &CameraId, seq: Seq) -> Result<(), StoreError> {
+        damage::forget(&self.core, camera, seq)
     }
 }
 

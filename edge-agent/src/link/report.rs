@@ -17,12 +17,13 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let looked = tokio::task::spawn_blocking(move || {
         let stats = store.stats();
         let space = store.space();
-        (stats, space)
+        let scrubbed = store.scrubbed().ok();
+        (stats, space, scrubbed)
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
-    let (stats, space) = match looked.await {
-        Ok((stats, space)) => (stats.unwrap_or_default(), space.ok()),
-        Err(_) => (Stats::default(), None),
+    let (stats, space, scrubbed) = match looked.await {
+        Ok((stats, space, scrubbed)) => (stats.unwrap_or_default(), space.ok(), scrubbed),
+        Err(_) => (Stats::default(), None, None),
     };
     let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
     let identity = parts.store.identity();
@@ -45,6 +46,9 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         segments: stats.segments,
         stored_bytes: stats.bytes,
         alarms: alarms(parts, now),
+        damaged_segments: parts.store.damaged().len() as u64,
+        scrubbed_until_us: scrubbed.and_then(|at| at.until).map_or(0, |at| at.0),
+        ..SiteReport::default()
     }
 }
 

@@ -60,6 +60,18 @@ pub(super) async fn run(
     credentials: &Credentials,
     connection: &Connection,
 ) -> String {
+    parts.copies.set(Some(connection));
+    let ended = converse(parts, files, credentials, connection).await;
+    parts.copies.set(None);
+    ended
+}
+
+async fn converse(
+    parts: &Parts,
+    files: &Files,
+    credentials: &Credentials,
+    connection: &Connection,
+) -> String {
     let uploads = Uploads::new(parts.clone(), connection.clone());
     let (served, streams) = mpsc::channel::<Duplex<()>>(16);
     let answering = answer(parts, uploads, streams);

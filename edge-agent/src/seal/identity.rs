@@ -13,7 +13,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use custody::dsse::Envelope;
 use custody::keys::SignError;
@@ -35,6 +35,17 @@ const CHANGE_US: i64 = 3_600_000_000;
 const OVERLAP_MS: u64 = 60_000;
 /// Log and witness keys are certified for a year.
 const FILE_KEY_LIFE_US: i64 = 365 * 86_400 * 1_000_000;
+
+/// The digest of this program's own file; read once, for it is what runs.
+fn executable() -> Result<Digest, KeyError> {
+    static DIGEST: OnceLock<Digest> = OnceLock::new();
+    if let Some(digest) = DIGEST.get() {
+        return Ok(*digest);
+    }
+    let path = Path::new("/proc/self/exe");
+    let bytes = fs::read(path).map_err(disc("reading", path))?;
+    Ok(*DIGEST.get_or_init(|| Digest::of(&bytes)))
+}
 
 /// One run of one site's agent. Has no `Debug`: it holds keys.
 pub struct Identity {
@@ -99,11 +110,9 @@ impl Identity {
         config: &[u8],
     ) -> Result<Self, KeyError> {
         let folder = keys_folder(state_dir)?;
-        let executable = Path::new("/proc/self/exe");
-        let executable = fs::read(executable).map_err(disc("reading", executable))?;
         let agent = Agent {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            binary_sha256: Digest::of(&executable),
+            binary_sha256: executable()?,
             config_sha256: Digest::of(config),
         };
         Ok(Self {

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use custody::chain::{self, Head};
 use custody::dsse::Envelope;
 use custody::manifest::Mask;
-use custody::record::{Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
+use custody::record::{Damage, DamageOutcome, Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
 use custody::sealed::SealedSegment;
 use custody::{CameraId, Digest, HoldId, Seq, tree};
 
@@ -84,8 +84,10 @@ struct Told {
     /// The configuration of the last run, and a change of it that is still to be recorded.
     config: (Option<Digest>, Option<(Digest, Digest)>),
     certificates: Certificates,
+    /// Segments that were found damaged and not repaired.
+    damaged: BTreeSet<(CameraId, Seq)>,
     tree: Regrown,
-    /// Until which entry gaps are missing.
+    /// Until which entry records of older segments stand among the others.
     rebuilt: u64,
 }
 
@@ -93,7 +95,9 @@ struct Told {
 pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
     let mut seen = Checked::default();
     let mut told = Told::default();
-    if let Some(bytes) = core.index.get(Family::Facts, fact::REBUILT)? {
+    if core.index.get(Family::Facts, fact::REBUILDING)?.is_some() {
+        told.rebuilt = u64::MAX;
+    } else if let Some(bytes) = core.index.get(Family::Facts, fact::REBUILT)? {
         told.rebuilt = fact::number(&bytes).unwrap_or(0);
     }
     follow_log(core, &mut seen, &mut told)?;
@@ -103,6 +107,7 @@ pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
         seen.note("holds", "they are not those that the log tells");
     }
     compare_settings(core, &mut seen, &told)?;
+    compare_damage(core, &mut seen, &told);
     grown::compare(core, &mut seen, &told.tree)?;
     let expected = look_at_files(core, &mut seen, &told, depth);
     look_for_strays(core, &mut seen, &expected)?;
@@ -168,12 +173,12 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
             }
         }
         Statement::MaskChange(change) => mask_changed(seen, told, place, change),
+        Statement::Damage(damage) => harmed(seen, told, place, damage),
         Statement::Heartbeat(heartbeat) => heard(seen, told, place, heartbeat),
         Statement::Gap(_)
         | Statement::ClockStep(_)
         | Statement::Access(_)
         | Statement::KeysDestroyed(_)
-        | Statement::Damage(_)
         | Statement::Disposal(_)
         | Statement::KeyCert(_)
         | Statement::Transfer(_)
@@ -186,6 +191,19 @@ fn mask_changed(seen: &mut Checked, told: &mut Told, place: &str, change: &MaskC
     let before = told.masks.insert(change.camera.clone(), change.after.clone());
     if before != change.before || before.as_ref() == Some(&change.after) {
         seen.note(place, "it does not continue the camera's last mask");
+    }
+}
+
+/// Damage is told of footage that is stored, and mended only where it was told.
+fn harmed(seen: &mut Checked, told: &mut Told, place: &str, damage: &Damage) {
+    let key = (damage.camera.clone(), damage.segment.seq);
+    let is_stored = told.links.get(&key).is_some_and(|row| row.stored().is_some());
+    let fits = match damage.outcome {
+        DamageOutcome::Found => told.damaged.insert(key) && is_stored,
+        DamageOutcome::Repaired => told.damaged.remove(&key) && is_stored,
+    };
+    if !fits {
+        seen.note(place, format!("it tells wrongly of damage to segment {}", damage.segment.seq));
     }
 }
 
@@ -225,13 +243,13 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
     let Some(link) = record.link() else { return };
     let camera = link.camera.clone();
     let head = told.heads.get(&camera);
-    // Gaps are lost with an index: among rebuilt entries, and once after them, chains have holes.
-    let holed = seen.entries < told.rebuilt;
+    // After a lost index each chain goes on from its newest segment; older ones are read in later.
+    let old = seen.entries < told.rebuilt && head.is_some_and(|h| link.seq < h.seq);
     let digest = envelope.digest();
-    let against = if holed { None } else { head };
+    let against = if old { None } else { head };
     match chain::advance(&camera, against, link, digest) {
         Err(refusal) => seen.note(place, refusal),
-        Ok(_) if head.is_some_and(|h| !holed && !link.anew && link.start != h.end) => {
+        Ok(_) if head.is_some_and(|h| !old && !link.anew && link.start != h.end) => {
             seen.note(place, "it does not begin where the record before it ended");
         }
         Ok(_) => {}
@@ -245,8 +263,12 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
         Record::Other(_) => Linked::Gap,
     };
     let row = LinkRow { start: link.start, end: link.end, place: seen.entries, digest, what };
-    told.heads.insert(camera.clone(), row.head(link.seq));
-    told.links.insert((camera, link.seq), row);
+    if !old {
+        told.heads.insert(camera.clone(), row.head(link.seq));
+    }
+    if told.links.insert((camera, link.seq), row).is_some() {
+        seen.note(place, "it stands in the log twice");
+    }
 }
 
 fn erased(seen: &mut Checked, told: &mut Told, place: &str, camera: &CameraId, of: &SegmentRef) {
@@ -338,6 +360,17 @@ fn compare_counts(core: &Core, seen: &mut Checked, told: &Told) -> Result<(), St
     Ok(())
 }
 
+/// Compares what is remembered of damage with what the log tells of footage that is still stored.
+fn compare_damage(core: &Core, seen: &mut Checked, told: &Told) {
+    let is_stored = |key: &&(CameraId, Seq)| {
+        told.links.get(*key).is_some_and(|row| row.stored().is_some())
+    };
+    let known = lock(&core.damaged);
+    if !known.keys().filter(is_stored).eq(told.damaged.iter().filter(is_stored)) {
+        seen.note("damage", "it is not what the log tells");
+    }
+}
+
 /// Looks at every stored segment's file. Gives the files that may be there.
 fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> BTreeSet<PathBuf> {
     let mut expected = BTreeSet::new();
@@ -346,6 +379,11 @@ fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> 
         let Some(of) = row.stored() else { continue };
         let file = path::segment(&core.segments, camera, of.epoch, *seq);
         seen.files += 1;
+        if lock(&core.damaged).contains_key(&(camera.clone(), *seq)) {
+            // Known, logged, and an alarm.
+            expected.insert(file);
+            continue;
+        }
         let length = fs::metadata(&file).map(|m| m.len());
         match length {
             Err(error) => seen.note(file.display(), error),
@@ -418,6 +456,7 @@ fn look_for_strays(
                 pending.push(path);
             } else if !expected.contains(&path)
                 && !allowed.contains(&path)
+                && !super::rebuild::is_unread(core, &path)
                 && !writing.iter().any(|folder| path.starts_with(folder))
             {
                 seen.note(path.display(), "nothing accounts for this file");

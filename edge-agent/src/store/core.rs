@@ -1,7 +1,8 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign` and `alarms` are held for moments,
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `unread`, `damaged` and `alarms` are held for
+//! moments,
 //! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
@@ -28,6 +29,7 @@ use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
 use super::key::{Family, entry, head, link, mask, of_camera};
 use super::publish::Publisher;
+use super::rebuild::Unread;
 use super::signing::{Signed, Signing};
 use super::tail::{Tail, broken};
 use super::volume::Lock;
@@ -70,6 +72,10 @@ pub(super) struct Core {
     pub(super) alarms: Mutex<BTreeMap<Alarm, String>>,
     pub(super) holds: RwLock<Holds>,
     pub(super) tallies: Mutex<Tallies>,
+    /// What footage the index does not know yet; none: all of it is known.
+    pub(super) unread: Mutex<Option<Unread>>,
+    /// Stored segments that are not what was signed, and what is wrong with each.
+    pub(super) damaged: Mutex<BTreeMap<(CameraId, Seq), String>>,
     /// Set by the first fatal error: nothing is promised any more.
     pub(super) failed: AtomicBool,
     /// Held until the last handle goes.
@@ -94,6 +100,10 @@ pub enum Alarm {
     LogContradicted,
     /// The identity key does not answer, and the records key's time is over.
     RecordsKey,
+    /// The index was lost, damaged or an older copy, and is being built again from the footage.
+    IndexRebuilding,
+    /// Stored segments are not what was signed, and no sound copy has been had yet.
+    FootageDamaged,
 }
 
 impl Alarm {
@@ -103,6 +113,8 @@ impl Alarm {
         match self {
             Self::LogContradicted => "log-contradicted",
             Self::RecordsKey => "records-key-overdue",
+            Self::IndexRebuilding => "index-rebuilding",
+            Self::FootageDamaged => "footage-damaged",
         }
     }
 }
@@ -270,13 +282,18 @@ impl Core {
 
     /// Puts a link's rows into a batch: the link, its moment, the chain's head.
     pub(super) fn put_link(batch: &mut Batch, camera: &CameraId, seq: Seq, row: &LinkRow) {
+        Self::put_old_link(batch, camera, seq, row);
+        batch.put(Family::Heads, of_camera(camera), head::encode(&row.head(seq)));
+    }
+
+    /// As [`Self::put_link`] for a link that is not the chain's last.
+    pub(super) fn put_old_link(batch: &mut Batch, camera: &CameraId, seq: Seq, row: &LinkRow) {
         let (order, time) = match row.what {
             Linked::Gap => (Order::GapEnd, row.end),
             Linked::Stored(_) | Linked::Erased(_) => (Order::SegmentStart, row.start),
         };
         batch.put(Family::Links, link::key(camera, seq), row.encode());
         batch.put(Family::Moments, moment::key(camera, order, time, seq), []);
-        batch.put(Family::Heads, of_camera(camera), head::encode(&row.head(seq)));
     }
 
     /// Counts segments in or out of an hour, in memory and in the batch.

@@ -40,6 +40,12 @@ pub enum Step {
     WriteCheckpoint,
     /// Moving the static files of an older log aside.
     MoveLog,
+    /// Writing down which folders belong together, see `volume`.
+    WriteVolume,
+    /// Reading a segment file. Lasts not, and fails as the others do.
+    ReadSegment,
+    /// Replacing a damaged segment file by its checked copy.
+    RepairFile,
 }
 
 impl Step {
@@ -48,7 +54,11 @@ impl Step {
         match self {
             Self::SyncFile | Self::SyncFolder | Self::WriteIndex | Self::SyncIndex => true,
             // These hold a sync of their own.
-            Self::MakeFolder | Self::WriteHold | Self::WriteCert => may_be_sync(error),
+            Self::MakeFolder
+            | Self::WriteHold
+            | Self::WriteCert
+            | Self::WriteVolume
+            | Self::RepairFile => may_be_sync(error),
             Self::WriteHead
             | Self::WriteFragment
             | Self::WriteManifest
@@ -58,7 +68,8 @@ impl Step {
             // Written again from the index, whole, at the next second.
             | Self::WriteTiles
             | Self::WriteCheckpoint
-            | Self::MoveLog => false,
+            | Self::MoveLog
+            | Self::ReadSegment => false,
         }
     }
 

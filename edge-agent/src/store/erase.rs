@@ -19,7 +19,7 @@ use super::key::condemned::CondemnedRow;
 use super::key::expiry::{self, SegmentRow};
 use super::key::link::{self, FileFacts, LinkRow, Linked};
 use super::key::{Family, after_prefix};
-use super::{path, read};
+use super::{path, read, rebuild};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -31,6 +31,8 @@ pub(super) fn expiring(
     limit: usize,
 ) -> Result<Vec<SegmentRow>, StoreError> {
     let lower = cursor.map_or_else(Vec::new, |row| after_prefix(&row.key()));
+    // Nothing goes before something older that is still to be read in.
+    let before = before.min(rebuild::known_until(core));
     let rows = core.index.rows(Family::Expiry, lower, Some(expiry::after(before)));
     rows.take(limit)
         .map(|found| {
@@ -194,6 +196,9 @@ pub(super) fn hours(core: &Core) -> Result<BTreeMap<u64, u64>, StoreError> {
 
 /// Destroys an hour's key, if nothing is stored or being written under it. Whether it did.
 pub(super) fn destroy_hour(core: &Core, epoch: u64) -> Result<bool, StoreError> {
+    if rebuild::may_hold(core, epoch) {
+        return Ok(false);
+    }
     // Held while the key goes, so that no segment is opened under it meanwhile.
     let open = lock(&core.epochs);
     let stored = lock(&core.tallies).values().any(|hours| hours.contains_key(&epoch));

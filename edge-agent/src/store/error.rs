@@ -76,6 +76,11 @@ impl StoreError {
         Self::Refused { why: why.into() }
     }
 
+    /// Whether the index is damaged, and not merely out of reach: it is set aside and built again.
+    pub(super) fn is_index_damage(&self) -> bool {
+        matches!(self, Self::Fatal { source, .. } if source.kind() == io::ErrorKind::InvalidData)
+    }
+
     /// Whether the process must end.
     #[must_use]
     pub fn is_fatal(&self) -> bool {

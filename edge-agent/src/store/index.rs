@@ -5,20 +5,21 @@
 //! [`Index::sync`]; recovery keeps every whole batch up to the first torn one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
     IteratorMode, Options, ReadOptions, WriteBatch,
 };
 
-use super::StoreError;
 use super::key::Family;
+use super::{StoreError, aside};
 use crate::limits;
 
 /// The open index.
 pub(super) struct Index {
     db: DB,
+    folder: PathBuf,
 }
 
 /// Changes that are made together or not at all, in the order given: a later one of the same key
@@ -66,14 +67,11 @@ impl Index {
         let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| {
             let folder = folder.display();
             StoreError::Fatal {
-                what: format!(
-                    "opening the index {folder} (if it is damaged, move it away: it is rebuilt from \
-                     the segment files)"
-                ),
-                source: io::Error::other(error),
+                what: format!("opening the index {folder}"),
+                source: aside::as_io(error),
             }
         })?;
-        Ok(Self { db })
+        Ok(Self { db, folder: folder.to_owned() })
     }
 
     fn family(&self, family: Family) -> std::sync::Arc<rocksdb::BoundColumnFamily<'_>> {
@@ -98,7 +96,7 @@ impl Index {
     }
 
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(&self.family(family), key).map_err(|e| unreadable(family, e))
+        self.db.get_cf(&self.family(family), key).map_err(|e| self.unreadable(family, e))
     }
 
     /// Rows from `lower` up to but without `upper`, in order. No `upper`: to the family's end.
@@ -144,14 +142,16 @@ impl Index {
         self.db
             .iterator_cf_opt(&self.family(family), options, mode)
             .take(if empty { 0 } else { usize::MAX })
-            .map(move |row| row.map_err(|e| unreadable(family, e)))
+            .map(move |row| row.map_err(|e| self.unreadable(family, e)))
     }
-}
 
-fn unreadable(family: Family, error: rocksdb::Error) -> StoreError {
-    StoreError::Fatal {
-        what: format!("reading the index's {}", family.name()),
-        source: io::Error::other(error),
+    /// A damaged index is noted beside it, so that the next start builds it again.
+    fn unreadable(&self, family: Family, error: rocksdb::Error) -> StoreError {
+        let source = aside::as_io(error);
+        if source.kind() == io::ErrorKind::InvalidData {
+            aside::note_damage(&self.folder);
+        }
+        StoreError::Fatal { what: format!("reading the index's {}", family.name()), source }
     }
 }
 

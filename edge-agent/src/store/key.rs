@@ -16,6 +16,7 @@
 //! | [`signer`] | `signers` | key id | a key of this site, and its certificate's place |
 //! | [`mask`] | `masks` | camera | what covers its picture, as last recorded |
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
+//! | [`damaged`] | `facts` | camera seq | a stored segment that is not what was signed |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //!
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
@@ -24,6 +25,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod commitment;
 pub(crate) mod condemned;
+pub(crate) mod damaged;
 pub(crate) mod entry;
 pub(crate) mod expiry;
 pub(crate) mod fact;

@@ -19,7 +19,7 @@ use super::holds;
 use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::{Family, after_prefix, entry, link};
-use super::path;
+use super::{path, rebuild};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -124,6 +124,7 @@ pub(super) fn find(core: &Core, camera: &CameraId, span: Span) -> Result<Vec<Fou
     if !core.lines.contains_key(camera) {
         return Err(StoreError::refused(format!("{camera} is not a camera here")));
     }
+    rebuild::is_known(core, camera, span)?;
     let too_much = || StoreError::refused("the answer is too long for one message; ask for a day");
     let links = touching(core, camera, span)?;
     if links.len() > limits::FIND_LINKS_MAX {
@@ -172,6 +173,12 @@ pub(super) fn segment_path(
     seq: Seq,
 ) -> Result<PathBuf, StoreError> {
     let (_, file) = stored(core, camera, seq)?;
+    if let Some(what) = lock(&core.damaged).get(&(camera.clone(), seq)) {
+        return Err(StoreError::refused(format!(
+            "segment {seq} of {camera} is damaged: {what}; it is replaced when a second place has a \
+             sound copy"
+        )));
+    }
     Ok(path::segment(&core.segments, camera, file.epoch, seq))
 }
 

@@ -1,9 +1,12 @@
 //! Opening the store: whose folders these are, what a crash left behind, and the gap since.
 //!
-//! In order: lock the folder · compare volume identities · certify this run's keys · record that the
-//! agent came up · finish erasures · close or index the segment that each camera was writing · adopt
-//! complete files that the index does not know · record a gap for each camera up to now. Costs a few
-//! reads per camera, not a walk over the footage.
+//! In order: lock the folder · compare volume identities, count the opening · certify this run's keys ·
+//! record that the agent came up · finish erasures · close or index the segment that each camera was
+//! writing · adopt complete files that the index does not know · record a gap for each camera up to
+//! now. Costs a few reads per camera, not a walk over the footage.
+//!
+//! An index that is lost, damaged or older than the footage is set aside as `index-aside-<n>` and a
+//! new one begun; see `rebuild`.
 //!
 //! A new log begins with the certificates of this run's keys, then the agent's start, which names the
 //! log before it where the index was lost.
@@ -20,15 +23,15 @@ use custody::{CameraId, Digest, SiteId};
 use host::{Clock, durable};
 
 use super::core::{Core, Holds, Line, Tallies, Writing, lock};
-use super::disc::Disc;
+use super::disc::{Disc, Step};
 use super::index::{Batch, Index};
 use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
 use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
-use super::volume::{self, Verdict};
-use super::{StoreError, erase, holds, publish, rebuild, signing};
+use super::volume::{self, Indexed, Verdict};
+use super::{StoreError, aside, damage, erase, holds, publish, rebuild, signing};
 use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
@@ -45,7 +48,8 @@ pub struct Recovery {
     pub erased_leftovers: usize,
     /// Complete files that the index did not know and now does.
     pub adopted: u64,
-    /// Whether the index was gone and has been built again from the segment files.
+    /// Whether the index was gone, damaged or an older copy, and is being built again from the segment
+    /// files: see [`super::Store::read_in`].
     pub rebuilt: bool,
     /// Files under `segments` that could not be adopted. They are left where they are.
     pub strays: Vec<PathBuf>,
@@ -65,15 +69,23 @@ pub(super) fn open(
     }
     let lock = volume::lock(state_dir)?;
     let found = volume::look(state_dir)?;
-    let (index, verdict) = open_index(state_dir, identity.site(), &found)?;
+    let (loaded, verdict) = match load(state_dir, &identity, &found, cameras) {
+        Err(error) if error.is_index_damage() => {
+            let why = host::telemetry::chain(&error);
+            tracing::error!(why, "the index is damaged; it is set aside and built again");
+            aside::set_aside(state_dir)?;
+            load(state_dir, &identity, &found, cameras)?
+        }
+        loaded => loaded?,
+    };
+    let Loaded { index, lines, origin, tail, holds, tallies } = loaded;
     let ring = KeyRing::open(&state_dir.join("keys"), identity.site())?;
-    let tail = load_tail(&index)?;
     let mut core = Core {
         state_dir: state_dir.to_owned(),
         segments: state_dir.join("segments"),
-        lines: lines(&index, identity.site(), cameras)?,
+        lines,
         epochs: Mutex::default(),
-        origin: origin(&index, &identity)?,
+        origin,
         signing: Mutex::default(),
         durable: AtomicU64::new(tail.size()),
         tail: Mutex::new(tail),
@@ -81,8 +93,10 @@ pub(super) fn open(
         publisher: Mutex::default(),
         foreign: Mutex::default(),
         alarms: Mutex::default(),
-        holds: RwLock::new(load_holds(&index)?),
-        tallies: Mutex::new(load_tallies(&index, identity.site())?),
+        holds: RwLock::new(holds),
+        tallies: Mutex::new(tallies),
+        unread: Mutex::default(),
+        damaged: Mutex::default(),
         failed: AtomicBool::new(false),
         _lock: lock,
         identity,
@@ -107,6 +121,7 @@ fn bring_in_order(
         found.write(core.identity.site(), volume)?;
         set_volume(core, volume)?;
     }
+    count_opening(core, found, verdict)?;
     let mut recovery = Recovery {
         orderly: core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !lost),
         ..Recovery::default()
@@ -119,9 +134,11 @@ fn bring_in_order(
     say_started(core, cameras, recovery.orderly, continues)?;
     signing::restore_certs(core)?;
     if let Verdict::IndexLost(volume) = verdict {
-        rebuild::rebuild(core, &mut recovery)?;
+        rebuild::begin(core, &mut recovery)?;
         set_volume(core, volume)?;
     }
+    rebuild::resume(core)?;
+    damage::load(core)?;
     holds::match_files(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;
@@ -129,7 +146,46 @@ fn bring_in_order(
     Ok(recovery)
 }
 
-/// Opens the index and judges whether it belongs here; one that was being rebuilt begins anew.
+/// What the index holds of the site's present state.
+struct Loaded {
+    index: Index,
+    lines: BTreeMap<CameraId, Mutex<Line>>,
+    origin: String,
+    tail: Tail,
+    holds: Holds,
+    tallies: Tallies,
+}
+
+/// Opens the index and reads what is kept in memory.
+fn load(
+    state_dir: &Path,
+    identity: &Identity,
+    found: &volume::Found,
+    cameras: &[CameraId],
+) -> Result<(Loaded, Verdict), StoreError> {
+    let site = identity.site();
+    if aside::is_damaged(state_dir) {
+        aside::set_aside(state_dir)?;
+    }
+    let (mut index, mut verdict) = open_index(state_dir, site, found)?;
+    if verdict == Verdict::IndexOld {
+        tracing::error!("the index is an older copy than the footage; it is set aside");
+        drop(index);
+        aside::set_aside(state_dir)?;
+        (index, verdict) = open_index(state_dir, site, found)?;
+    }
+    let loaded = Loaded {
+        lines: lines(&index, site, cameras)?,
+        origin: origin(&index, identity)?,
+        tail: load_tail(&index)?,
+        holds: load_holds(&index)?,
+        tallies: load_tallies(&index, site)?,
+        index,
+    };
+    Ok((loaded, verdict))
+}
+
+/// Opens the index and judges whether it belongs here; one that was just begun begins anew.
 fn open_index(
     state_dir: &Path,
     site: &SiteId,
@@ -142,7 +198,10 @@ fn open_index(
     let index = Index::open(&folder)?;
     let said = index.get(Family::Facts, fact::VOLUME)?;
     let said = said.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let verdict = found.judge(site, said.as_deref())?;
+    let opened = index.get(Family::Facts, fact::OPENED)?;
+    let opened = opened.and_then(|bytes| fact::number(&bytes)).unwrap_or(0);
+    let indexed = said.as_deref().map(|volume| Indexed { volume, opened });
+    let verdict = found.judge(site, indexed)?;
     let begun = index.rows(Family::Log, Vec::new(), None).next().is_some();
     if matches!(verdict, Verdict::IndexLost(_)) && begun {
         drop(index);
@@ -156,8 +215,41 @@ fn open_index(
 fn damaged(family: Family) -> StoreError {
     StoreError::Fatal {
         what: format!("reading the index's {}", family.name()),
-        source: io::Error::other("a row does not read; move the index away to have it rebuilt"),
+        source: io::Error::new(io::ErrorKind::InvalidData, "a row does not read"),
     }
+}
+
+/// Counts this opening on both sides, see `volume`. A disc that takes no writes is not counted: the
+/// store opens, and the gaps say what the disc does.
+fn count_opening(
+    core: &Core,
+    found: &volume::Found,
+    verdict: &Verdict,
+) -> Result<(), StoreError> {
+    let (Verdict::Same(volume) | Verdict::New(volume) | Verdict::IndexLost(volume)) = verdict else {
+        return Ok(());
+    };
+    let number = found.next_opening();
+    let write = |done| {
+        let (path, bytes) = found.counted(core.identity.site(), volume, number, done);
+        core.step(Step::WriteVolume, format_args!("writing {}", path.display()), || {
+            durable::replace(path, &bytes, durable::Reader::Anyone)
+        })
+    };
+    let refused = |error: StoreError| {
+        if error.is_fatal() {
+            return Err(error);
+        }
+        tracing::error!(error = %host::telemetry::chain(&error), "this opening is not counted");
+        Ok(())
+    };
+    if let Err(error) = write(false) {
+        return refused(error);
+    }
+    let mut batch = Batch::default();
+    batch.put(Family::Facts, fact::OPENED.to_vec(), number.to_be_bytes());
+    core.write(&batch)?;
+    write(true).or_else(refused)
 }
 
 fn lines(

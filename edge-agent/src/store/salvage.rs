@@ -66,14 +66,11 @@ fn salvage(
     row: &OpenedRow,
 ) -> Result<Salvaged, StoreError> {
     let file = path::segment(&core.segments, camera, row.epoch, row.seq);
-    let bytes = match fs::read(&file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => {
-            let what = format!("reading {}", file.display());
-            return Err(StoreError::DiscFault { what, source });
-        }
-    };
+    let reading = format_args!("reading {}", file.display());
+    let bytes = core.step(Step::ReadSegment, reading, || match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    })?;
     if let Some((envelope, manifest, length)) = complete(core, camera, line, &bytes) {
         let segment = SealedSegment::read(&bytes[..length])
             .map_err(|source| StoreError::Damaged { what: file.display().to_string(), source })?;

@@ -69,7 +69,8 @@ impl Core {
         Ok(Signed { kind, envelope: self.identity.sign(record) })
     }
 
-    fn make_ready(&self) -> Result<(), StoreError> {
+    /// Looks at the clock: a step is signed, and a key drawn that covers the time.
+    pub(super) fn make_ready(&self) -> Result<(), StoreError> {
         self.alive()?;
         let Some((wall, tick_ms)) = sample(&self.clock) else { return Ok(()) };
         self.identity.wipe_spent_key(tick_ms);

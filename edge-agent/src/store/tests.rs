@@ -1,10 +1,14 @@
 //! A site that records on a clock we own, and its stories. The oracle runs after every step.
 
+mod dice;
 mod faults;
+mod histories;
 mod log;
+mod model;
 mod never_forks;
 mod stories;
 mod torn;
+mod worn_disc;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -130,6 +134,11 @@ pub(crate) fn sound(store: &Store) {
     let checked = store.check(Depth::Bytes).unwrap();
     assert_eq!(checked.findings, []);
     assert_eq!(checked.entries, store.log_size());
+}
+
+/// After a lost index: everything is read in.
+pub(crate) fn read_in(store: &Store) {
+    while store.read_in().unwrap().is_some() {}
 }
 
 /// The site log, read.

@@ -3,6 +3,20 @@
 //! The same random identity stands in `volume.json` of the state folder, in `segments/volume.json`
 //! and in the index. A segment disc that is not mounted, is another site's, or an index restored
 //! beside other footage is named before anything is written.
+//!
+//! An older copy of the right disc has the right identity, so both sides also count how often they
+//! were opened together:
+//!
+//! | step | `segments/volume.json` | index |
+//! |---|---|---|
+//! | before | opened n | opened n |
+//! | 1 | opened n, begun n+1 | n |
+//! | 2 | opened n, begun n+1 | opened n+1 |
+//! | 3 | opened n+1, begun n+1 | n+1 |
+//!
+//! Power loss leaves one of these. An index that is behind is an older copy: it is set aside, as one
+//! that is damaged, and built again from the footage. A segment disc that is behind lacks footage that
+//! the index knows of: a person must say what to do. A disc that takes no writes is not counted.
 
 use std::fs::{self, File};
 use std::io;
@@ -44,6 +58,12 @@ pub(super) fn lock(state_dir: &Path) -> Result<Lock, StoreError> {
 struct VolumeFile {
     volume: String,
     site: SiteId,
+    /// How often the store was opened, as far as both sides know. Counted in `segments` alone.
+    #[serde(default)]
+    opened: u64,
+    /// The opening that was begun last.
+    #[serde(default)]
+    begun: u64,
 }
 
 /// What was found where.
@@ -62,6 +82,17 @@ pub(super) enum Verdict {
     New(String),
     /// The index is new beside footage: rebuild it.
     IndexLost(String),
+    /// The index is an older copy than the footage: set it aside, and rebuild it.
+    IndexOld,
+}
+
+/// What the index says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed<'a> {
+    /// Which volume it belongs to.
+    pub(super) volume: &'a str,
+    /// How often it was opened.
+    pub(super) opened: u64,
 }
 
 /// Reads what the folders say.
@@ -104,7 +135,11 @@ fn read(path: &Path) -> Result<Option<VolumeFile>, StoreError> {
 
 impl Found {
     /// Compares the folders with what the index says.
-    pub(super) fn judge(&self, site: &SiteId, index: Option<&str>) -> Result<Verdict, StoreError> {
+    pub(super) fn judge(
+        &self,
+        site: &SiteId,
+        index: Option<Indexed<'_>>,
+    ) -> Result<Verdict, StoreError> {
         for (path, file) in [&self.state, &self.segments] {
             if let Some(file) = file.as_ref().filter(|f| f.site != *site) {
                 return Err(StoreError::Volume {
@@ -119,6 +154,8 @@ impl Found {
         }
         let state = self.state.1.as_ref().map(|f| f.volume.as_str());
         let segments = self.segments.1.as_ref().map(|f| f.volume.as_str());
+        let opened = index.map_or(0, |index| index.opened);
+        let index = index.map(|index| index.volume);
         match (state, segments, index) {
             (None, None, None) if self.has_footage => Err(StoreError::Volume {
                 what: format!(
@@ -128,7 +165,7 @@ impl Found {
                 ),
             }),
             (None, None, None) => Ok(Verdict::New(hex::encode(key_ring::random::<16>()?))),
-            (Some(a), Some(b), Some(c)) if a == b && b == c => Ok(Verdict::Same(a.to_owned())),
+            (Some(a), Some(b), Some(c)) if a == b && b == c => self.judge_age(a, opened),
             (Some(a), None, None) if !self.has_footage => Ok(Verdict::New(a.to_owned())),
             (Some(a), Some(b), None) if a == b && !self.has_footage => {
                 Ok(Verdict::New(a.to_owned()))
@@ -136,6 +173,52 @@ impl Found {
             (Some(a), Some(b), None) if a == b => Ok(Verdict::IndexLost(a.to_owned())),
             _ => Err(self.mismatch(state, segments, index)),
         }
+    }
+
+    /// All name the same volume; whether one of them is an older copy.
+    fn judge_age(&self, volume: &str, index: u64) -> Result<Verdict, StoreError> {
+        let (opened, begun) = self.opened();
+        if index == opened || (index == opened + 1 && index == begun) {
+            return Ok(Verdict::Same(volume.to_owned()));
+        }
+        if index < opened {
+            return Ok(Verdict::IndexOld);
+        }
+        Err(StoreError::Volume {
+            what: format!(
+                "{} is an older copy: it was opened {opened} times and the index {index} times, so it \
+                 lacks footage that the index knows of; mount the disc that belongs here. If this copy \
+                 is all there is, move the folder `index` away: it is built again from what is here",
+                self.segments.0.with_file_name("").display()
+            ),
+        })
+    }
+
+    /// How often the segment disc was opened, and which opening was begun last.
+    fn opened(&self) -> (u64, u64) {
+        self.segments.1.as_ref().map_or((0, 0), |file| (file.opened, file.begun))
+    }
+
+    /// The number of the opening that begins now.
+    pub(super) fn next_opening(&self) -> u64 {
+        let (opened, begun) = self.opened();
+        opened.max(begun) + 1
+    }
+
+    /// What stands in `segments/volume.json` once opening `number` is begun, or, `done`, is counted on
+    /// both sides; and where.
+    pub(super) fn counted(
+        &self,
+        site: &SiteId,
+        volume: &str,
+        number: u64,
+        done: bool,
+    ) -> (&Path, Vec<u8>) {
+        let opened = if done { number } else { number - 1 };
+        let (volume, site) = (volume.to_owned(), site.clone());
+        let file = VolumeFile { volume, site, opened, begun: number };
+        let bytes = serde_json::to_vec(&file).expect("names always have a JSON form");
+        (&self.segments.0, bytes)
     }
 
     fn mismatch(
@@ -160,7 +243,8 @@ impl Found {
 
     /// Writes an identity where it is not yet; the index's own comes after.
     pub(super) fn write(&self, site: &SiteId, volume: &str) -> Result<(), StoreError> {
-        let file = VolumeFile { volume: volume.to_owned(), site: site.clone() };
+        let (volume, site) = (volume.to_owned(), site.clone());
+        let file = VolumeFile { volume, site, opened: 0, begun: 0 };
         let bytes = serde_json::to_vec(&file).expect("names always have a JSON form");
         for (path, found) in [&self.state, &self.segments] {
             if found.is_none() {
@@ -178,7 +262,8 @@ mod tests {
     use super::*;
 
     fn volume_file(name: &str) -> Option<VolumeFile> {
-        Some(VolumeFile { volume: name.into(), site: "east".parse().unwrap() })
+        let site = "east".parse().unwrap();
+        Some(VolumeFile { volume: name.into(), site, opened: 0, begun: 0 })
     }
 
     fn judge(
@@ -192,6 +277,7 @@ mod tests {
             segments: ("s/segments/volume.json".into(), segments.and_then(volume_file)),
             has_footage: footage,
         };
+        let index = index.map(|volume| Indexed { volume, opened: 0 });
         found.judge(&"east".parse().unwrap(), index).map_err(|e| e.to_string())
     }
 
@@ -203,6 +289,30 @@ mod tests {
         assert_eq!(judge(Some("a"), None, None, false), Ok(Verdict::New("a".into())));
         assert_eq!(judge(Some("a"), Some("a"), None, false), Ok(Verdict::New("a".into())));
         assert_eq!(judge(Some("a"), Some("a"), None, true), Ok(Verdict::IndexLost("a".into())));
+    }
+
+    #[test]
+    fn an_older_copy_of_either_side_is_known() {
+        let judge = |opened, begun, index| {
+            let file = |opened, begun| volume_file("a").map(|f| VolumeFile { opened, begun, ..f });
+            let found = Found {
+                state: ("s/volume.json".into(), file(0, 0)),
+                segments: ("s/segments/volume.json".into(), file(opened, begun)),
+                has_footage: true,
+            };
+            let index = Some(Indexed { volume: "a", opened: index });
+            found.judge(&"east".parse().unwrap(), index).map_err(|e| e.to_string())
+        };
+        let same = || Ok(Verdict::Same("a".into()));
+        // Power may go between any two steps.
+        assert_eq!(judge(4, 4, 4), same());
+        assert_eq!(judge(4, 5, 4), same());
+        assert_eq!(judge(4, 5, 5), same());
+        assert_eq!(judge(5, 5, 5), same());
+        assert_eq!(judge(5, 5, 4), Ok(Verdict::IndexOld));
+        assert_eq!(judge(5, 6, 3), Ok(Verdict::IndexOld));
+        assert!(judge(4, 4, 5).unwrap_err().contains("opened 4 times and the index 5 times"));
+        assert!(judge(4, 5, 6).is_err());
     }
 
     #[test]

@@ -8,8 +8,14 @@ pub(crate) const ORIGIN: &[u8] = b"origin";
 pub(crate) const CONFIG: &[u8] = b"config";
 /// When the agent last stopped in order, as RFC 3339; taken away at the next start.
 pub(crate) const STOPPED: &[u8] = b"stopped";
-/// How many log entries were rebuilt from segment files after the index was lost, as `u64`: among
-/// those the gaps between segments are missing.
+/// There while segment files are read in after the index was lost. No value.
+pub(crate) const REBUILDING: &[u8] = b"rebuilding";
+/// How many times this store has been opened, as `u64`; compared with `segments/volume.json`.
+pub(crate) const OPENED: &[u8] = b"opened";
+/// How far the footage was read again, see `damage`.
+pub(crate) const SCRUBBED: &[u8] = b"scrubbed";
+/// How many log entries there were when the last segment file had been read in, as `u64`: among those
+/// are records of older segments than the ones before them.
 pub(crate) const REBUILT: &[u8] = b"rebuilt";
 
 /// Reads a number.

@@ -10,7 +10,7 @@ use custody::sealing::SegmentSealer;
 use custody::{CameraId, Seq, WallTime};
 
 use super::super::{Depth, PlaceHold, SegmentRow, Store, StoreError};
-use super::{BEGIN, Site, ask, chain, records, sound, told};
+use super::{BEGIN, Site, ask, chain, read_in, records, sound, told};
 
 fn hold(camera: &CameraId, from: WallTime, to: WallTime) -> PlaceHold {
     PlaceHold {
@@ -317,8 +317,10 @@ fn a_lost_index_is_built_again_from_the_footage_and_loses_no_hold() {
     let (store, recovery) = site.start();
     assert!(recovery.rebuilt);
     assert_eq!(recovery.strays, Vec::<std::path::PathBuf>::new());
-    assert_eq!(all_rows(&store), before);
     assert_eq!(store.holds().len(), 1);
+    sound(&store);
+    read_in(&store);
+    assert_eq!(all_rows(&store), before);
     sound(&store);
     site.record(&store, site.ext_01(), 2).unwrap();
     sound(&store);
@@ -344,8 +346,12 @@ fn an_index_from_an_old_backup_takes_the_newer_footage_in() {
     let copied = std::process::Command::new("cp").arg("-a").args([&backup, &index]).status();
     assert!(copied.unwrap().success());
     let (store, recovery) = site.start();
-    assert_eq!(recovery.adopted, 1);
+    assert!(recovery.rebuilt, "an older copy is set aside");
+    assert!(site.folder().join("index-aside-1").is_dir());
+    sound(&store);
+    read_in(&store);
     assert_eq!(all_rows(&store)[1].root, newer.root);
+    assert_eq!(store.alarms(), []);
     sound(&store);
 }
 
