@@ -6,7 +6,7 @@ use proto::v1::{Alarm, CameraReport, SiteReport};
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
-use crate::store::Stats;
+use crate::store::{Held, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
 const ALARMS_MAX: usize = 64;
@@ -17,12 +17,14 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let looked = tokio::task::spawn_blocking(move || {
         let stats = store.stats();
         let space = store.space();
-        (stats, space)
+        (stats, space, store.held())
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
-    let (stats, space) = match looked.await {
-        Ok((stats, space)) => (stats.unwrap_or_default(), space.ok()),
-        Err(_) => (Stats::default(), None),
+    let (stats, space, held) = match looked.await {
+        Ok((stats, space, held)) => {
+            (stats.unwrap_or_default(), space.ok(), held.unwrap_or_default())
+        }
+        Err(_) => (Stats::default(), None, Held::default()),
     };
     let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
     let identity = parts.store.identity();
@@ -45,6 +47,8 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         segments: stats.segments,
         stored_bytes: stats.bytes,
         alarms: alarms(parts, now),
+        held_bytes: held.bytes,
+        hold_budget_bytes: held.budget_bytes,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign` and `alarms` are held for moments,
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held` and `alarms` are held for moments,
 //! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
@@ -20,6 +20,7 @@ use custody::{CameraId, HoldId, Seq, WallTime};
 use host::Clock;
 
 use super::StoreError;
+use super::budget::Account;
 use super::disc::{Disc, Step};
 use super::index::{Batch, Index};
 use super::key::link::{LinkRow, Linked};
@@ -69,6 +70,8 @@ pub(super) struct Core {
     /// What a person must see to.
     pub(super) alarms: Mutex<BTreeMap<Alarm, String>>,
     pub(super) holds: RwLock<Holds>,
+    /// What held footage takes and may take.
+    pub(super) held: Mutex<Account>,
     pub(super) tallies: Mutex<Tallies>,
     /// Set by the first fatal error: nothing is promised any more.
     pub(super) failed: AtomicBool,
@@ -94,6 +97,8 @@ pub enum Alarm {
     LogContradicted,
     /// The identity key does not answer, and the records key's time is over.
     RecordsKey,
+    /// Held footage takes nearly all that it may.
+    HoldBudget,
 }
 
 impl Alarm {
@@ -103,6 +108,7 @@ impl Alarm {
         match self {
             Self::LogContradicted => "log-contradicted",
             Self::RecordsKey => "records-key-overdue",
+            Self::HoldBudget => "hold-budget-near",
         }
     }
 }

@@ -82,6 +82,7 @@ pub(super) fn open(
         foreign: Mutex::default(),
         alarms: Mutex::default(),
         holds: RwLock::new(load_holds(&index)?),
+        held: Mutex::default(),
         tallies: Mutex::new(load_tallies(&index, identity.site())?),
         failed: AtomicBool::new(false),
         _lock: lock,
