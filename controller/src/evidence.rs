@@ -65,12 +65,7 @@ impl Evidence {
     /// # Errors
     /// `hold-unknown`.
     pub fn hold(&self, hold: &HoldId) -> Result<&HoldEntry, Refusal> {
-        self.holds.get(hold).ok_or_else(|| {
-            Refusal::new(
-                Code::HoldUnknown,
-                format!("there is no hold {hold}: list the holds to see their names"),
-            )
-        })
+        self.holds.get(hold).ok_or_else(|| hold_unknown(hold))
     }
 
     /// All holds, by name.
@@ -101,7 +96,8 @@ impl Evidence {
             }
             Event::HoldOrdered(e) => hold::apply_ordered(self, e, stored),
             Event::HoldPlaced(e) => {
-                hold::apply_state(self, &e.hold, HoldState::Placed { segments: e.segments });
+                let state = HoldState::Placed { segments: e.segments, erased: e.erased };
+                hold::apply_state(self, &e.hold, state);
             }
             Event::HoldRefused(e) => {
                 hold::apply_state(self, &e.hold, HoldState::Refused { why: e.why.clone() });
@@ -110,6 +106,12 @@ impl Evidence {
                 hold::apply_state(self, &e.hold, HoldState::ReleaseOrdered);
             }
             Event::HoldReleased(e) => hold::apply_state(self, &e.hold, HoldState::Released),
+            Event::HoldCopied(e) => {
+                hold::apply_copy(self, &e.hold, hold::CopyState::Whole { segments: e.segments });
+            }
+            Event::HoldCopyDeleted(e) => {
+                hold::apply_copy(self, &e.hold, hold::CopyState::Deleted);
+            }
             Event::KeysReleased(_)
             | Event::BundleFetched(_)
             | Event::PersonAdded(_)
@@ -130,4 +132,11 @@ impl Evidence {
             | Event::AuditRead(_) => {}
         }
     }
+}
+
+fn hold_unknown(hold: &HoldId) -> Refusal {
+    Refusal::new(
+        Code::HoldUnknown,
+        format!("there is no hold {hold}: list the holds to see their names"),
+    )
 }

@@ -7,6 +7,7 @@
 //! | `fleet/session.rs` | one site's connection: its streams, its presence |
 //! | `fleet/serve.rs` | the gRPC service `Fleet`, which agents call |
 //! | `fleet/call.rs` | what the controller asks of agents |
+//! | `fleet/copy.rs` | gives a site its copy of a held segment back |
 //! | `fleet/intake.rs` | pulled files: resumed, checked on arrival, kept in the vault |
 //! | `fleet/mirror.rs` | the copy of each site's log, checked |
 //! | `fleet/signers.rs` | who may sign what at a site (pure) |
@@ -25,8 +26,10 @@ use host::{Clock, Tasks};
 
 use crate::ledger::Ledger;
 use crate::pki::Authority;
+use crate::vault::Vault;
 
 mod call;
+mod copy;
 mod intake;
 mod listen;
 pub(crate) mod mirror;
@@ -63,6 +66,8 @@ pub struct Placed {
     pub segments: u32,
     /// Whether footage of the interval is still being recorded.
     pub open: bool,
+    /// Segments of the interval that had been erased.
+    pub erased: u32,
 }
 
 /// A segment to pull.
@@ -136,6 +141,8 @@ pub struct Parts {
     pub authority: Arc<Authority>,
     /// Where `mirror/` and `vault/` are.
     pub state_dir: PathBuf,
+    /// What sites may ask their copies back from.
+    pub copies: Vault,
     /// UDP.
     pub listen: SocketAddr,
     /// Bytes per second per site in pulls; 0: no limit.
@@ -214,7 +221,7 @@ impl Fleet {
             .map_err(|source| OpenError::Listen { address: parts.listen, source })?;
         let (copies, forks) = (parts.state_dir.join("mirror"), parts.state_dir.join("forks"));
         let mirror = mirror::Mirror::open(&copies, &forks).map_err(OpenError::Mirror)?;
-        let intake = intake::Intake::new(parts.state_dir.join("vault/segments"));
+        let intake = intake::Intake::new(parts.state_dir.join("vault"));
         let tasks = parts.tasks.clone();
         let transfers = AtomicU64::new(u64::try_from(parts.clock.now().0).unwrap_or(1));
         let fleet = Self(Arc::new(Shared {

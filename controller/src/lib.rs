@@ -9,6 +9,7 @@
 //! | [`ledger`] | the one door to all of that |
 //! | [`fleet`] | holds the sites' connections |
 //! | [`pki`] | issues certificates |
+//! | [`vault`] | the second place of held footage |
 //! | [`witnessing`] | has the logs witnessed and stamped, and witnesses the sites' |
 //! | [`bundle`] | makes bundles |
 //! | [`reconcile`] | makes what is so match what should be |
@@ -29,4 +30,5 @@ pub mod pki;
 pub mod reconcile;
 pub mod registry;
 pub mod run;
+pub mod vault;
 pub mod witnessing;

@@ -12,6 +12,24 @@ pub const REQUEST_SPAN_S_MAX: i64 = 24 * 3600;
 /// As the proto says; the largest site has 71.
 pub const REQUEST_CAMERAS_MAX: usize = 64;
 
+/// One order of holds names at most so many: the largest site has 71. Each is an event of one append,
+/// which has room for 130.
+pub const HOLD_CAMERAS_MAX: usize = 128;
+/// Held footage is copied into the vault at this rate a site, bytes a second: a tenth of a gigabit
+/// line, behind the pulls of cases. A night brings 400 GB.
+pub const COPY_BYTES_PER_SECOND: u64 = 12_000_000;
+/// Sealed files asked for at once in copying: 8 minutes of one camera, after which a case's pull may
+/// come first.
+pub const COPY_FILES: usize = 8;
+/// Holds copied or cleared at once; more wait their turn.
+pub const COPIES_AT_ONCE: usize = 2;
+/// Copying stops while less than this is free where the vault lies: bundles must be made.
+pub const VAULT_RESERVE_BYTES: u64 = 2 << 30;
+/// Waiting holds, late or refused ones are shown among the troubles of health for so long.
+pub const HOLD_TROUBLE_SHOWN_S: i64 = 7 * 24 * 3600;
+/// Holds named among the troubles of health; the rest are counted.
+pub const HOLD_WARNINGS_MAX: usize = 50;
+
 /// Reasons and references, in characters: a paragraph, not a report.
 pub const TEXT_CHARS_MAX: usize = 1000;
 /// A reason has at least this many characters that are not blank.

@@ -9,8 +9,10 @@
 //! |---|---|
 //! | [`driver`] | the passes, and how much runs at once |
 //! | [`holds`] | places and ends holds at the sites |
+//! | [`copies`] | brings held footage into the vault, and deletes what no hold needs |
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
+//! | `reconcile/away.rs` | what the vault has of a case whose site is away |
 //! | [`binding`] | makes and checks the bundle |
 //! | [`proving`] | gathers what proves the records and the custody record |
 //! | [`memory`] | what is remembered between tries; in memory only |
@@ -20,8 +22,10 @@
 //! | [`progress`] | what is known of work that is not finished; in memory only |
 //! | [`sites`] | what is asked of the sites |
 
+mod away;
 pub mod binding;
 pub mod cases;
+pub mod copies;
 pub mod driver;
 pub mod footage;
 pub mod holds;

@@ -170,6 +170,8 @@ impl Registry {
             | Event::CaseFailed(_)
             | Event::BundleFetched(_)
             | Event::HoldOrdered(_)
+            | Event::HoldCopied(_)
+            | Event::HoldCopyDeleted(_)
             | Event::HoldPlaced(_)
             | Event::HoldRefused(_)
             | Event::HoldReleaseOrdered(_)

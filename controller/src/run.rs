@@ -24,6 +24,7 @@ use crate::pki::{self, PkiError};
 use crate::reconcile::{self, Progress, Proving};
 use crate::registry::authority::AuthorityError;
 use crate::registry::{Authority, OwnKeys, own, token};
+use crate::vault::{self, Vault};
 use crate::witnessing::stamping::{self, StampAuthority};
 use crate::witnessing::{self, Book, Estate, Outside, OwnWitness, Witnessing, web};
 
@@ -148,8 +149,11 @@ pub async fn start(
         .map(Arc::new)?;
     let authority = Authority::open(state).map_err(RunError::Authority).map(Arc::new)?;
     let ledger = open_ledger(state, clock)?;
+    let copies = Vault::open(state)
+        .map_err(|source| RunError::File { path: state.join(vault::KEY_FILE), source })?;
     let (fleet, fleet_address) = Fleet::open(fleet::Parts {
         ledger: ledger.clone(),
+        copies: copies.clone(),
         authority: certificates.clone(),
         state_dir: state.clone(),
         listen: config.fleet,
@@ -160,14 +164,15 @@ pub async fn start(
     .map_err(RunError::Fleet)?;
     let watched = watch(config, clock, tasks, &ledger, &fleet)?;
     let progress = Progress::default();
-    let vault = state.join("vault");
+    let vault_folder = state.join("vault");
     let parts = api::Parts {
         ledger: ledger.clone(),
         fleet: fleet.clone(),
         progress: progress.clone(),
+        copies: copies.book().clone(),
         witnessing: watched.witnessing.clone(),
         ca_sha256: certificates.digest(),
-        bundles: vault.join("bundles"),
+        bundles: vault_folder.join("bundles"),
         tasks: tasks.clone(),
     };
     let api_address = api::serve(parts, config.api, &pki_folder).await.map_err(RunError::Api)?;
@@ -175,7 +180,8 @@ pub async fn start(
         ledger: ledger.clone(),
         sites: fleet,
         authority,
-        vault,
+        vault: vault_folder,
+        copies,
         proving: Some(Arc::new(watched)),
         signer: signer(config, &certificates, &pki_folder, clock)?,
         progress,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
 //! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
+//! | `config/hold.rs` | `[hold]`: how much of the disc held footage may take |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
 //!
 //! Secrets are never in the file: it names the files that hold them.
@@ -15,9 +16,11 @@ use custody::{CameraId, SiteId};
 use host::settings::{self, LoadError, Mistakes, Section};
 
 use crate::scrub::Rules;
+use crate::store::HoldBudget;
 
 mod camera;
 mod evidence;
+mod hold;
 mod identity;
 
 pub use camera::{Camera, Masking, Place};
@@ -48,6 +51,8 @@ pub struct Config {
     pub scrub: Rules,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
+    /// How much of the disc held footage may take.
+    pub hold_budget: HoldBudget,
     /// What to record.
     pub cameras: Vec<Camera>,
 }
@@ -102,6 +107,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let scrub = top.section("scrub", scrub);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
+        let hold_budget = top.section("hold", hold::read);
         // A wrong site name must not hide the cameras' own mistakes.
         let camera_site = site.clone().unwrap_or_else(|| "site".parse().expect("a good name"));
         let cameras = top.sections("camera", |section| camera::read(section, &camera_site));
@@ -115,6 +121,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             recording,
             scrub,
             pull_bytes_per_second,
+            hold_budget,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
         })
     })
@@ -208,6 +215,7 @@ mod tests {
         let config = parse(EXAMPLE).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(config.site.as_str(), "east");
         assert_eq!(config.recording.retain_s, RETAIN_MAX_S);
+        assert_eq!(config.hold_budget, HoldBudget::default());
         assert_eq!(config.cameras.len(), 2);
         assert!(matches!(&config.cameras[0].masking, Masking::Required(p) if p.zones.len() == 1));
         assert!(matches!(&config.cameras[1].masking, Masking::NotRequired(_)));

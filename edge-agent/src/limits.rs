@@ -37,6 +37,18 @@ pub const FIND_KEY_CERTS_MAX: usize = 256;
 /// memory, 300 bytes each.
 pub const HOLDS_MAX: usize = 10_000;
 
+/// Held footage may take this part of the disc, per cent, unless the settings say otherwise: 31 days
+/// fill the rest, and a fifth holds six days of all cameras.
+pub const HOLD_BUDGET_PERCENT: u8 = 20;
+/// From this part of its budget on, per cent, held footage is an alarm.
+pub const HOLD_BUDGET_ALARM_PERCENT: u64 = 80;
+/// Held bytes are counted anew this often, milliseconds: 10 000 holds of an hour are 600 000 links,
+/// a second or two of reading.
+pub const HELD_RECOUNT_MS: u64 = 3_600_000;
+/// Footage waits beyond its age for holds that are on their way at most so long, milliseconds: half
+/// of [`LATE_US`], and a hundred reports.
+pub const HOLD_GRACE_MS: u64 = 300_000;
+
 /// Segments that one step of a sweep erases: what one erase record names at most.
 pub const ERASE_STEP_SEGMENTS: usize = custody::record::ERASED_MAX;
 

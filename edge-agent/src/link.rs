@@ -22,6 +22,7 @@ use host::{Clock, Tasks};
 
 use crate::config::Config;
 use crate::record::Recorder;
+use crate::retention::Grace;
 use crate::store::Store;
 use crate::witness::Witness;
 
@@ -47,6 +48,8 @@ pub struct Parts {
     pub store: Store,
     /// What is being recorded.
     pub recorders: Arc<Vec<Recorder>>,
+    /// Told what the controller says of holds on their way.
+    pub grace: Grace,
     /// What is seen of other logs.
     pub witness: Witness,
     /// The controller as the second place of sealed files.

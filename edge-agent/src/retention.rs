@@ -3,14 +3,17 @@
 //! | file | does |
 //! |---|---|
 //! | [`plan`] | decides what goes and why (pure); the only author of deletions |
+//! | [`grace`] | lets holds that are on their way come first (pure) |
 //! | [`sweep`] | has the store do it, step by step |
 //!
 //! A segment's age counts from its **end**. So no picture goes before its time, and the oldest
 //! picture kept is older than that by at most one segment and one sweep: a minute and a half at a
 //! minute's segments. Footage under a hold stays, whatever its age and however full the disc.
 
+pub mod grace;
 pub mod plan;
 pub mod sweep;
 
+pub use grace::Grace;
 pub use plan::{Erasure, Plan, Rules};
 pub use sweep::{Sweeper, Swept};

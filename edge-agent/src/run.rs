@@ -68,7 +68,10 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
             * 1_000_000,
         reserve_bytes: config.recording.reserve_free_bytes,
     };
+    store.set_hold_budget(config.hold_budget);
+    let grace = retention::Grace::at_start(clock.tick());
     let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
+    let sweeper = sweeper.with_grace(grace.clone());
     tasks.spawn("retention", sweeper.run(tasks.clone()));
     let copies = link::Copies::default();
     read_in(&parts);
@@ -77,6 +80,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
+        grace,
         witness,
         recorders,
         copies,

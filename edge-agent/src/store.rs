@@ -47,6 +47,7 @@
 //! segments (destroyed by the next sweep).
 
 mod aside;
+mod budget;
 mod check;
 mod core;
 mod damage;
@@ -85,6 +86,7 @@ use custody::sealing::Key;
 use custody::{CameraId, CaseId, Digest, HoldId, KeyId, Seq, WallTime};
 use host::Clock;
 
+pub use budget::{Held, HoldBudget};
 pub use check::{Checked, Depth, Finding};
 pub use core::Alarm;
 pub use damage::{Scrubbed, Verdict};
@@ -326,9 +328,31 @@ impl Store {
     /// Places a hold; gives how many stored segments it reaches now. Repeating it is no error.
     ///
     /// # Errors
-    /// `Refused` for another hold of that id on the camera. Otherwise as the disc says.
+    /// `Refused` for another hold of that id on the camera, and beyond the hold budget
+    /// (`hold-budget: …`). Otherwise as the disc says.
     pub fn place_hold(&self, ask: PlaceHold) -> Result<u32, StoreError> {
         holds::place(&self.core, ask)
+    }
+
+    /// How many segments of `span` are erased: what a hold that came too late has lost.
+    ///
+    /// # Errors
+    /// `Fatal` when the index does not read.
+    pub fn erased_within(&self, camera: &CameraId, span: Span) -> Result<u32, StoreError> {
+        holds::erased(&self.core, camera, span)
+    }
+
+    /// From now on held footage may take so much of the disc. What is held already stays.
+    pub fn set_hold_budget(&self, budget: HoldBudget) {
+        core::lock(&self.core.held).budget = budget;
+    }
+
+    /// What held footage takes and may take; an alarm from 80 % on.
+    ///
+    /// # Errors
+    /// `DiscFault`; `Fatal` when the index does not read.
+    pub fn held(&self) -> Result<Held, StoreError> {
+        budget::held(&self.core)
     }
 
     /// Releases a hold from all its cameras. Repeating it is no error.

@@ -7,6 +7,7 @@ mod crash;
 mod deploy;
 mod fleet;
 mod full_disc;
+mod holds;
 mod masks;
 mod proof;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use custody::{CameraId, CaseId, HoldId, PersonId, SiteId};
+use custody::{CameraId, CaseId, HoldId, PersonId, SiteId, WallTime};
 
 use crate::failure::EXITS;
 use crate::when::{self, When};
@@ -260,9 +260,9 @@ impl Purpose {
 pub enum HoldCommand {
     /// Places a hold.
     Place(PlaceArgs),
-    /// Ends a hold.
+    /// Ends a hold, or all holds of an order.
     Release {
-        /// The hold.
+        /// The hold or the order.
         hold: HoldId,
         /// Why.
         #[arg(long)]
@@ -273,15 +273,21 @@ pub enum HoldCommand {
         /// Released ones too.
         #[arg(long)]
         released: bool,
+        /// Only those whose review date is over.
+        #[arg(long)]
+        due: bool,
     },
 }
 
 /// What to hold.
 #[derive(Debug, ClapArgs)]
 pub struct PlaceArgs {
-    /// SITE/CAMERA.
-    #[arg(long)]
-    pub camera: CameraId,
+    /// SITE/CAMERA; may be given again, up to 128 times. Each camera gets its own hold.
+    #[arg(long = "camera", value_name = "CAMERA", required_unless_present = "site")]
+    pub cameras: Vec<CameraId>,
+    /// All cameras of this site.
+    #[arg(long, conflicts_with = "cameras")]
+    pub site: Option<SiteId>,
     /// From, as for `evidence request`.
     #[arg(long, value_parser = when::parse, allow_hyphen_values = true)]
     pub from: When,
@@ -297,6 +303,44 @@ pub struct PlaceArgs {
     /// The case it belongs to, if there is one.
     #[arg(long)]
     pub case: Option<CaseId>,
+    /// The law that keeping rests on; left out: as the purpose has it.
+    #[arg(long, value_enum)]
+    pub basis: Option<Basis>,
+    /// The MoPI review group; left out: 3, or 4 for purposes that are not policing.
+    #[arg(long, value_name = "1-4", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub mopi_group: Option<u8>,
+    /// The day on which a person must look at it again, at the latest as the group has it.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = when::parse_day)]
+    pub review: Option<WallTime>,
+}
+
+/// The law that keeping footage rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Basis {
+    /// Criminal Procedure and Investigations Act 1996.
+    Cpia,
+    /// Data Protection Act 2018, Part 3, where CPIA does not reach.
+    LawEnforcement,
+    /// Police conduct or complaint.
+    Misconduct,
+    /// A person's rights in their data.
+    DataRights,
+    /// A claim made or defended.
+    LegalClaim,
+}
+
+impl Basis {
+    /// As the controller knows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpia => "cpia",
+            Self::LawEnforcement => "law-enforcement",
+            Self::Misconduct => "misconduct",
+            Self::DataRights => "data-rights",
+            Self::LegalClaim => "legal-claim",
+        }
+    }
 }
 
 /// Which events.

@@ -49,6 +49,15 @@ pub fn parse(text: &str) -> Result<When, String> {
     })
 }
 
+/// Reads a day, for dates that are years away; its first moment in UTC is meant.
+///
+/// # Errors
+/// With the form that is meant.
+pub fn parse_day(text: &str) -> Result<WallTime, String> {
+    let at = (text.len() == 10).then(|| format!("{text}T00:00:00Z").parse().ok()).flatten();
+    at.ok_or_else(|| format!("`{text:.40}` is not a day: write it like 2032-11-19"))
+}
+
 /// `90s`, `5m`, `1h30m`, `31d`; at most ten years, and every part once.
 fn seconds(text: &str) -> Option<i64> {
     let mut rest = text;
@@ -99,6 +108,15 @@ mod tests {
             (" 2026-11-21T14:03:00Z ", "2026-11-21T14:03:00.000000Z"),
         ] {
             assert_eq!(parse(text).unwrap().at(now).to_string(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_its_first_moment() {
+        let day = parse_day("2032-11-19").unwrap();
+        assert_eq!(day.to_string(), "2032-11-19T00:00:00.000000Z");
+        for bad in ["", "2032-11", "19.11.2032", "2032-13-01", "in a year", "2032-11-1Z"] {
+            assert!(parse_day(bad).unwrap_err().contains("2032-11-19"), "{bad}");
         }
     }
 

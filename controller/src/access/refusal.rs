@@ -59,6 +59,10 @@ codes! {
     HoldUnknown = "hold-unknown",
     /// The hold is not in a state in which this can be done.
     HoldState = "hold-state",
+    /// A review date that is over, or later than the MoPI group has it.
+    ReviewInvalid = "review-invalid",
+    /// No legal basis of that name, or no MoPI group of that number.
+    GroundsUnknown = "grounds-unknown",
     /// No account of that name.
     PersonUnknown = "person-unknown",
     /// An account of that name exists.

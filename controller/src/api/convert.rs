@@ -1,17 +1,20 @@
 //! Our types to the wire's, and back. Generated types stop here.
 
 use custody::coverage::Span;
+use custody::record::{LegalBasis, MopiGroup};
 use custody::{PersonId, WallTime};
 use proto::v1;
 
 use super::door::name;
-use crate::access::{Refusal, Role};
-use crate::evidence::hold::HoldOrder;
-use crate::evidence::{Case, CaseState, HoldEntry, RequestOrder};
+use crate::access::{Code, Refusal, Role};
+use crate::evidence::hold::warning::{self, SiteIs};
+use crate::evidence::hold::{Asked, CopyState, HoldOrder};
+use crate::evidence::{Case, CaseState, HoldEntry, HoldState, RequestOrder};
 use crate::log::Stored;
 use crate::log::key::entry;
 use crate::reconcile::progress::CaseProgress;
 use crate::registry::Account;
+use crate::vault::book::Copying;
 
 /// Reads a request for footage.
 ///
@@ -30,19 +33,45 @@ pub fn request_order(wire: &v1::RequestEvidenceRequest) -> Result<RequestOrder, 
 /// Reads an order to keep footage.
 ///
 /// # Errors
-/// `name-invalid`, `purpose-unknown`.
+/// `name-invalid`, `purpose-unknown`, `grounds-unknown`.
 pub fn hold_order(wire: &v1::PlaceHoldOrder) -> Result<HoldOrder, Refusal> {
     let case = match wire.case_ref.as_str() {
         "" => None,
         case => Some(name(case)?),
     };
+    let site = match wire.site.as_str() {
+        "" => None,
+        site => Some(name(site)?),
+    };
     Ok(HoldOrder {
-        camera: name(&wire.camera)?,
+        cameras: wire.cameras.iter().map(|camera| name(camera)).collect::<Result<_, _>>()?,
+        site,
+        grounds: grounds(wire)?,
         span: Span { from: WallTime(wire.from_us), to: WallTime(wire.to_us) },
         purpose: wire.purpose.parse()?,
         reason: wire.reason.clone(),
         case,
     })
+}
+
+fn grounds(wire: &v1::PlaceHoldOrder) -> Result<Asked, Refusal> {
+    let unknown = |what: String| Refusal::new(Code::GroundsUnknown, what);
+    let basis = match wire.basis.as_str() {
+        "" => None,
+        text => Some(LegalBasis::read(text).ok_or_else(|| {
+            let known = LegalBasis::ALL.map(LegalBasis::as_str).join(", ");
+            unknown(format!("`{text:.40}` is no legal basis: use one of {known}"))
+        })?),
+    };
+    let mopi_group = match wire.mopi_group {
+        0 => None,
+        number => {
+            let group = u8::try_from(number).ok().and_then(MopiGroup::new);
+            Some(group.ok_or_else(|| unknown(format!("{number} is no MoPI group: use 1 to 4")))?)
+        }
+    };
+    let review_at = (wire.review_us != 0).then_some(WallTime(wire.review_us));
+    Ok(Asked { basis, mopi_group, review_at })
 }
 
 /// Reads roles.
@@ -95,10 +124,35 @@ pub fn case(case: &Case, progress: CaseProgress) -> v1::Case {
     wire
 }
 
-/// A hold.
+/// A hold, how its site is, and how far its copy has come.
 #[must_use]
-pub fn hold(hold: &HoldEntry) -> v1::Hold {
+pub fn hold(hold: &HoldEntry, site: SiteIs, copying: &Copying, now: WallTime) -> v1::Hold {
+    let (segments, erased) = match hold.state {
+        HoldState::Placed { segments, erased } => (segments, erased),
+        _ => (0, 0),
+    };
+    let (copied, to_copy) = match hold.copy {
+        CopyState::Open => (copying.copied, copying.to_copy),
+        CopyState::Whole { segments } => {
+            let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+            (segments, segments)
+        }
+        CopyState::Deleted => (0, 0),
+    };
+    let warned = warning::of(hold, site, now).map(|warning| warning.detail);
+    let waits = || (!copying.waits.is_empty()).then(|| format!("copy waits: {}", copying.waits));
     v1::Hold {
+        order: hold.order.to_string(),
+        basis: hold.grounds.map(|it| it.basis.as_str().to_owned()).unwrap_or_default(),
+        mopi_group: hold.grounds.map_or(0, |it| it.mopi_group.number().into()),
+        review_us: hold.grounds.map_or(0, |it| it.review_at.0),
+        is_due: hold.is_due(now),
+        segments,
+        erased,
+        copied,
+        to_copy,
+        expires_us: warning::expires(hold).map_or(0, |at| at.0),
+        detail: warned.or_else(waits).unwrap_or_default(),
         hold: hold.id.to_string(),
         case_ref: hold.case.as_ref().map(ToString::to_string).unwrap_or_default(),
         camera: hold.camera.to_string(),

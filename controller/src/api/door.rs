@@ -16,6 +16,7 @@ use crate::ledger::{Command, Event, Ledger};
 use crate::limits;
 use crate::log::event::audit::AccessRefused;
 use crate::reconcile::Progress;
+use crate::vault::Book;
 use crate::witnessing::{self, Witnessing};
 
 /// What the services need.
@@ -29,6 +30,8 @@ pub struct Parts {
     pub witnessing: Witnessing<witnessing::Estate>,
     /// How cases under way are doing.
     pub progress: Progress,
+    /// How copies of held footage are doing.
+    pub copies: Book,
     /// The digest of the authority's certificate, for enrolment tokens.
     pub ca_sha256: Digest,
     /// The folder with the bundles.

@@ -6,7 +6,7 @@ use proto::v1::estate_server::Estate;
 use tonic::{Request, Response, Status};
 
 use super::door::{Door, name};
-use super::logs;
+use super::{holds, logs};
 use crate::access::{Act, Object};
 use crate::fleet::Presence;
 use crate::ledger::{Command, Event};
@@ -33,7 +33,11 @@ impl Estate for EstateService {
             let sites = state.registry.sites();
             sites.map(|(id, entry)| site(id, entry, presence.get(id))).collect()
         });
-        Ok(Response::new(v1::ListSitesResponse { sites, alarms: logs::alarms(parts) }))
+        Ok(Response::new(v1::ListSitesResponse {
+            sites,
+            alarms: logs::alarms(parts),
+            hold_warnings: holds::warnings(parts),
+        }))
     }
 
     async fn list_cameras(
@@ -174,6 +178,8 @@ fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site
         segments: report.segments,
         stored_bytes: report.stored_bytes,
         log_alarm: logs::alarm(entry),
+        held_bytes: report.held_bytes,
+        hold_budget_bytes: report.hold_budget_bytes,
     }
 }
 

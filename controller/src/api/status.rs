@@ -27,6 +27,8 @@ fn grpc(code: Code) -> Grpc {
         | Code::CamerasInvalid
         | Code::RangeInvalid
         | Code::RangeTooLong
+        | Code::ReviewInvalid
+        | Code::GroundsUnknown
         | Code::TokenLifeInvalid
         | Code::EvidenceKeyInvalid => Grpc::InvalidArgument,
         Code::CameraUnknown

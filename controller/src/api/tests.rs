@@ -73,7 +73,7 @@ fn earlier_run(state_dir: &Path, officer: &str) {
         crime_reference: "42/1234/26".to_owned(),
     });
     let approve = Command::ApproveCase { case: case.clone(), reason: "proportionate".to_owned() };
-    let placed = Command::StepHold { hold, step: HoldStep::Placed { segments: 11 } };
+    let placed = Command::StepHold { hold, step: HoldStep::Placed { segments: 11, erased: 0 } };
     let bundled = Step::Bundled {
         bytes: 4,
         verdict: "verified".to_owned(),

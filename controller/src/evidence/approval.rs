@@ -1,6 +1,6 @@
 //! The two-person rule: nobody decides on what they asked for.
 
-use custody::PersonId;
+use custody::{PersonId, WallTime};
 
 use super::case::{Case, CaseState};
 use super::{hold, text};
@@ -12,11 +12,16 @@ use crate::log::event::cases::{CaseApproved, CaseRefused};
 ///
 /// # Errors
 /// `own-request`, `case-state`, `reason-missing`, `text-too-long`.
-pub fn approve(case: &Case, by: &PersonId, reason: &str) -> Result<(String, Vec<Event>), Refusal> {
+pub fn approve(
+    case: &Case,
+    by: &PersonId,
+    reason: &str,
+    now: WallTime,
+) -> Result<(String, Vec<Event>), Refusal> {
     check(case, by, "approved")?;
     let reason = text::reason(reason)?;
     let mut events = vec![Event::CaseApproved(CaseApproved { case: case.id.clone() })];
-    events.extend(hold::order_for_case(case));
+    events.extend(hold::order_for_case(case, now)?);
     Ok((reason, events))
 }
 

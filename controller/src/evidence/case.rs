@@ -3,7 +3,7 @@
 use custody::coverage::Span;
 use custody::{CameraId, CaseId, Digest, PersonId, WallTime};
 
-use super::{Evidence, HoldState, hold};
+use super::{Evidence, HoldEntry, HoldState, hold};
 use crate::access::{Code, Purpose, Refusal};
 use crate::log::event::cases::{
     BundleFetched, CaseBundled, CaseFailed, CaseHeld, CasePulling, EvidenceRequested, KeysReleased,
@@ -172,7 +172,12 @@ pub fn step(evidence: &Evidence, case: &Case, step: &Step) -> Result<Vec<Event>,
     let id = case.id.clone();
     match (step, &case.state) {
         (Step::Held, CaseState::Approved) => {
-            match evidence.holds_of(&case.id).find(|hold| hold.state == HoldState::Ordered) {
+            // What the vault has needs no hold at a site that is away.
+            let is_open = |hold: &&HoldEntry| {
+                hold.state == HoldState::Ordered
+                    && !evidence.holds().any(|other| other.copies(&hold.camera, case.span))
+            };
+            match evidence.holds_of(&case.id).find(is_open) {
                 Some(hold) => Err(Refusal::new(
                     Code::HoldState,
                     format!("hold {} of {id} is not placed yet: place it first", hold.id),

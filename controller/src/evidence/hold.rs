@@ -1,28 +1,46 @@
-//! Holds: footage kept beyond its time, for a case or before there is one.
+//! Holds: footage kept beyond its time, for a case or before there is one. One order may name
+//! several cameras; each gets its own hold, under the order's name.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`grounds`] | by which law, and when to look again |
+//! | [`warning`] | what people must see to, in words |
 
 use custody::coverage::Span;
-use custody::{CameraId, CaseId, HoldId, PersonId, WallTime};
+use custody::record::Grounds;
+use custody::{CameraId, CaseId, Digest, HoldId, PersonId, SiteId, WallTime};
 
 use super::case::Case;
 use super::{Evidence, request, text};
 use crate::access::{Code, Purpose, Refusal};
+use crate::limits;
 use crate::log::event::holds::{
-    HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered, HoldReleased,
+    HoldCopied, HoldCopyDeleted, HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered,
+    HoldReleased,
 };
 use crate::log::{Event, Stored, Stream};
 use crate::registry::Registry;
+
+pub mod grounds;
+pub mod warning;
+
+pub use grounds::Asked;
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldEntry {
     /// Its name.
     pub id: HoldId,
+    /// The order that it came with; its own name where it came alone.
+    pub order: HoldId,
     /// For this case; none where no case needs it yet.
     pub case: Option<CaseId>,
     /// Of this camera.
     pub camera: CameraId,
     /// In this interval.
     pub span: Span,
+    /// Why it may be kept; none for those from before holds had grounds.
+    pub grounds: Option<Grounds>,
     /// Who ordered it; none when it follows from an approval that the log has lost.
     pub ordered_by: Option<PersonId>,
     /// When.
@@ -33,6 +51,8 @@ pub struct HoldEntry {
     pub reason: String,
     /// How far it has come.
     pub state: HoldState,
+    /// The copy in the vault.
+    pub copy: CopyState,
     /// Where its events are.
     pub stream: Stream,
 }
@@ -46,6 +66,8 @@ pub enum HoldState {
     Placed {
         /// Segments held when it was placed.
         segments: u32,
+        /// Segments erased by then.
+        erased: u32,
     },
     /// The site will not.
     Refused {
@@ -58,6 +80,21 @@ pub enum HoldState {
     Released,
 }
 
+/// What the vault has of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CopyState {
+    /// Not all of it.
+    #[default]
+    Open,
+    /// All of it, checked.
+    Whole {
+        /// Sealed files.
+        segments: u64,
+    },
+    /// Nothing any more.
+    Deleted,
+}
+
 impl HoldState {
     /// The state as it is written.
     #[must_use]
@@ -68,6 +105,15 @@ impl HoldState {
             Self::Refused { .. } => "refused",
             Self::ReleaseOrdered => "release-ordered",
             Self::Released => "released",
+        }
+    }
+
+    /// Whether footage under it must be kept, here and at the site.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        match self {
+            Self::Ordered | Self::Placed { .. } | Self::ReleaseOrdered => true,
+            Self::Refused { .. } | Self::Released => false,
         }
     }
 }
@@ -83,13 +129,42 @@ impl HoldEntry {
             self.id.as_str().parse().expect("holds and cases are named by the same rule")
         })
     }
+
+    /// The grounds that the site's record names: what they were, or what they would be by the
+    /// purpose, for a hold from before holds had grounds.
+    #[must_use]
+    pub fn grounds_or_usual(&self) -> Grounds {
+        let usual = || {
+            let purpose = self.purpose.unwrap_or(Purpose::Crime);
+            let usual = grounds::decide(Asked::default(), purpose, self.ordered_at);
+            usual.expect("the latest review of a group lies within its time")
+        };
+        self.grounds.unwrap_or_else(usual)
+    }
+
+    /// Whether the vault has all of an interval of a camera, under this hold.
+    #[must_use]
+    pub fn copies(&self, camera: &CameraId, span: Span) -> bool {
+        let is_whole = matches!(self.state, HoldState::Placed { .. })
+            && matches!(self.copy, CopyState::Whole { .. });
+        is_whole && self.camera == *camera && self.span.from <= span.from && span.to <= self.span.to
+    }
+
+    /// Whether its review date is over while it stands.
+    #[must_use]
+    pub fn is_due(&self, now: WallTime) -> bool {
+        let stands = matches!(self.state, HoldState::Ordered | HoldState::Placed { .. });
+        stands && self.grounds.is_some_and(|grounds| grounds.review_at <= now)
+    }
 }
 
 /// An order to keep footage, as it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldOrder {
-    /// Of this camera.
-    pub camera: CameraId,
+    /// Of these cameras.
+    pub cameras: Vec<CameraId>,
+    /// Or of all cameras of this site.
+    pub site: Option<SiteId>,
     /// In this interval.
     pub span: Span,
     /// For this purpose.
@@ -98,15 +173,19 @@ pub struct HoldOrder {
     pub reason: String,
     /// For this case, if there is one.
     pub case: Option<CaseId>,
+    /// By which law.
+    pub grounds: Asked,
 }
 
-/// What the sites did about a hold.
+/// What was done about a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldStep {
     /// The site keeps the footage.
     Placed {
         /// So many segments now.
         segments: u32,
+        /// So many had been erased.
+        erased: u32,
     },
     /// The site will not.
     Refused {
@@ -115,43 +194,102 @@ pub enum HoldStep {
     },
     /// The site keeps it no longer.
     Released,
+    /// The vault has all of it.
+    Copied {
+        /// Sealed files.
+        segments: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// The site's transfer records.
+        transfers_sha256: Vec<Digest>,
+    },
+    /// The vault has nothing of it any more.
+    CopyDeleted {
+        /// Sealed files.
+        segments: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
 }
 
-/// Decides to keep footage. Gives the hold's name, the reason and the event.
+/// What was decided: the order's name, the reason, the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placing {
+    /// The order's name.
+    pub order: HoldId,
+    /// The reason, trimmed.
+    pub reason: String,
+    /// One a camera.
+    pub events: Vec<Event>,
+}
+
+/// Decides to keep footage.
 ///
 /// # Errors
-/// As [`request::decide`]; `case-unknown`.
+/// As [`request::decide`]; `case-unknown`, `review-invalid`.
 pub fn place(
     evidence: &Evidence,
     registry: &Registry,
-    order: &HoldOrder,
+    asked: &HoldOrder,
     now: WallTime,
-) -> Result<(HoldId, String, Event), Refusal> {
-    order.purpose.check_footage()?;
-    let reason = text::reason(&order.reason)?;
-    request::check_span(order.span, now)?;
-    request::check_camera(registry, &order.camera)?;
-    request::check_age(evidence, &order.camera, order.span, now)?;
-    if let Some(case) = &order.case {
+) -> Result<Placing, Refusal> {
+    asked.purpose.check_footage()?;
+    let reason = text::reason(&asked.reason)?;
+    request::check_span(asked.span, now)?;
+    let grounds = grounds::decide(asked.grounds, asked.purpose, now)?;
+    let cameras = cameras(registry, asked)?;
+    for camera in &cameras {
+        request::check_camera(registry, camera)?;
+        request::check_age(evidence, camera, asked.span, now)?;
+    }
+    if let Some(case) = &asked.case {
         evidence.case(case)?;
     }
     let year = now.calendar().year();
     let number = evidence.hold_numbers.get(&year).copied().unwrap_or(0) + 1;
-    let hold: HoldId =
-        format!("H-{year}-{number:06}").parse().expect("digits and hyphens make a hold's name");
-    let event = Event::HoldOrdered(HoldOrdered {
-        hold: hold.clone(),
-        case: order.case.clone(),
-        camera: order.camera.clone(),
-        from: order.span.from,
-        to: order.span.to,
+    let name = format!("H-{year}-{number:06}");
+    let order: HoldId = name.parse().expect("digits and hyphens make a hold's name");
+    let is_alone = cameras.len() == 1;
+    let events = cameras.into_iter().enumerate().map(|(index, camera)| {
+        let numbered = || format!("{name}-{:02}", index + 1);
+        let hold = if is_alone { name.clone() } else { numbered() };
+        Event::HoldOrdered(HoldOrdered {
+            hold: hold.parse().expect("digits and hyphens make a hold's name"),
+            case: asked.case.clone(),
+            camera,
+            from: asked.span.from,
+            to: asked.span.to,
+            order: (!is_alone).then(|| order.clone()),
+            grounds: Some(grounds),
+        })
     });
-    Ok((hold, reason, event))
+    let events = events.collect();
+    Ok(Placing { order, reason, events })
 }
 
-/// The holds that an approved case needs: one a camera.
-pub(super) fn order_for_case(case: &Case) -> impl Iterator<Item = Event> + '_ {
-    case.cameras.iter().enumerate().map(|(index, camera)| {
+fn cameras(registry: &Registry, asked: &HoldOrder) -> Result<Vec<CameraId>, Refusal> {
+    let bad = |why: String| Err(Refusal::new(Code::CamerasInvalid, why));
+    let distinct = match &asked.site {
+        None => asked.cameras.iter().cloned().collect(),
+        Some(site) if asked.cameras.is_empty() => registry.cameras_of(site),
+        Some(site) => {
+            return bad(format!("cameras and site {site} were both named: name one of the two"));
+        }
+    };
+    if distinct.is_empty() {
+        return bad("no camera was named, or the site has none: name some".to_owned());
+    }
+    if distinct.len() > limits::HOLD_CAMERAS_MAX {
+        let (named, most) = (distinct.len(), limits::HOLD_CAMERAS_MAX);
+        return bad(format!("{named} cameras in one order; {most} may be: give several orders"));
+    }
+    Ok(distinct.into_iter().collect())
+}
+
+/// The holds that an approved case needs: one a camera, on the grounds of its purpose.
+pub(super) fn order_for_case(case: &Case, now: WallTime) -> Result<Vec<Event>, Refusal> {
+    let grounds = grounds::decide(Asked::default(), case.purpose, now)?;
+    let holds = case.cameras.iter().enumerate().map(|(index, camera)| {
         let name = format!("{}-{:02}", case.id, index + 1);
         Event::HoldOrdered(HoldOrdered {
             hold: name.parse().expect("a case reference and two digits make a hold's name"),
@@ -159,41 +297,59 @@ pub(super) fn order_for_case(case: &Case) -> impl Iterator<Item = Event> + '_ {
             camera: camera.clone(),
             from: case.span.from,
             to: case.span.to,
+            order: None,
+            grounds: Some(grounds),
         })
-    })
+    });
+    Ok(holds.collect())
 }
 
-/// Decides to end a hold.
+/// What was decided about the end of holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Releasing {
+    /// Where their events are.
+    pub stream: Stream,
+    /// The purpose that they had.
+    pub purpose: Option<Purpose>,
+    /// The reason, trimmed.
+    pub reason: String,
+    /// One a hold that had not ended.
+    pub events: Vec<Event>,
+}
+
+/// Decides to end a hold, or all holds of an order.
 ///
 /// # Errors
-/// `hold-state` (already ended), `case-state` (its case still needs it), `reason-missing`,
-/// `text-too-long`.
-pub fn release(
-    evidence: &Evidence,
-    hold: &HoldEntry,
-    reason: &str,
-) -> Result<(String, Vec<Event>), Refusal> {
+/// `hold-unknown`, `hold-state` (already ended), `case-state` (a case still needs it),
+/// `reason-missing`, `text-too-long`.
+pub fn release(evidence: &Evidence, name: &HoldId, reason: &str) -> Result<Releasing, Refusal> {
     let reason = text::reason(reason)?;
-    if let Some(case) = hold.case.as_ref().and_then(|case| evidence.cases.get(case))
-        && !case.state.is_final()
-    {
+    let named: Vec<&HoldEntry> =
+        evidence.holds.values().filter(|hold| hold.id == *name || hold.order == *name).collect();
+    let Some(first) = named.first() else { return Err(super::hold_unknown(name)) };
+    for hold in &named {
+        if let Some(case) = hold.case.as_ref().and_then(|case| evidence.cases.get(case))
+            && !case.state.is_final()
+        {
+            return Err(Refusal::new(
+                Code::CaseState,
+                format!(
+                    "hold {} is needed by {}, which is {}: wait until it is bundled or failed",
+                    hold.id,
+                    case.id,
+                    case.state.as_str()
+                ),
+            ));
+        }
+    }
+    let events: Vec<Event> = named.iter().filter_map(|hold| release_event(hold)).collect();
+    if events.is_empty() {
         return Err(Refusal::new(
-            Code::CaseState,
-            format!(
-                "hold {} is needed by {}, which is {}: wait until it is bundled or failed",
-                hold.id,
-                case.id,
-                case.state.as_str()
-            ),
+            Code::HoldState,
+            format!("hold {name} is {}: nothing is left to end", first.state.as_str()),
         ));
     }
-    match release_event(hold) {
-        Some(event) => Ok((reason, vec![event])),
-        None => Err(Refusal::new(
-            Code::HoldState,
-            format!("hold {} is {}: nothing is left to end", hold.id, hold.state.as_str()),
-        )),
-    }
+    Ok(Releasing { stream: first.stream.clone(), purpose: first.purpose, reason, events })
 }
 
 /// The event that ends a hold, if it has not ended.
@@ -205,43 +361,64 @@ pub(super) fn release_event(hold: &HoldEntry) -> Option<Event> {
     }
 }
 
-/// Decides that a site did something about a hold.
+/// Decides that something was done about a hold.
 ///
 /// # Errors
 /// `hold-state`, when it was not asked to.
 pub fn step(hold: &HoldEntry, step: &HoldStep) -> Result<Vec<Event>, Refusal> {
     let (id, case) = (hold.id.clone(), hold.case.clone());
-    match (step, &hold.state) {
-        (HoldStep::Placed { segments }, HoldState::Ordered) => {
-            Ok(vec![Event::HoldPlaced(HoldPlaced { hold: id, case, segments: *segments })])
+    let event = match (step, &hold.state) {
+        (HoldStep::Placed { segments, erased }, HoldState::Ordered) => {
+            Event::HoldPlaced(HoldPlaced { hold: id, case, segments: *segments, erased: *erased })
         }
         (HoldStep::Refused { why }, HoldState::Ordered) => {
-            Ok(vec![Event::HoldRefused(HoldRefused { hold: id, case, why: why.clone() })])
+            Event::HoldRefused(HoldRefused { hold: id, case, why: why.clone() })
         }
         (HoldStep::Released, HoldState::ReleaseOrdered) => {
-            Ok(vec![Event::HoldReleased(HoldReleased { hold: id, case })])
+            Event::HoldReleased(HoldReleased { hold: id, case })
         }
-        _ => Err(Refusal::new(
-            Code::HoldState,
-            format!("hold {id} is {}, which is not where this begins", hold.state.as_str()),
-        )),
-    }
+        (HoldStep::Copied { segments, bytes, transfers_sha256 }, HoldState::Placed { .. })
+            if hold.copy == CopyState::Open =>
+        {
+            let (segments, bytes) = (*segments, *bytes);
+            let transfers_sha256 = transfers_sha256.clone();
+            Event::HoldCopied(HoldCopied { hold: id, case, segments, bytes, transfers_sha256 })
+        }
+        (HoldStep::CopyDeleted { segments, bytes }, state)
+            if !state.stands() && hold.copy != CopyState::Deleted =>
+        {
+            let (segments, bytes) = (*segments, *bytes);
+            Event::HoldCopyDeleted(HoldCopyDeleted { hold: id, case, segments, bytes })
+        }
+        _ => {
+            return Err(Refusal::new(
+                Code::HoldState,
+                format!("hold {id} is {}, which is not where this begins", hold.state.as_str()),
+            ));
+        }
+    };
+    Ok(vec![event])
 }
 
 pub(super) fn apply_ordered(evidence: &mut Evidence, event: &HoldOrdered, at: &Stored) {
-    if at.stream == Stream::hold(&event.hold) {
+    let order = event.order.as_ref().unwrap_or(&event.hold);
+    // An order is numbered once, by its first hold.
+    if at.stream == Stream::hold(order) && at.version == 0 {
         *evidence.hold_numbers.entry(at.at.calendar().year()).or_default() += 1;
     }
     let entry = HoldEntry {
         id: event.hold.clone(),
+        order: order.clone(),
         case: event.case.clone(),
         camera: event.camera.clone(),
         span: Span { from: event.from, to: event.to },
+        grounds: event.grounds,
         ordered_by: at.actor.account().cloned(),
         ordered_at: at.at,
         purpose: at.purpose,
         reason: at.reason.clone(),
         state: HoldState::Ordered,
+        copy: CopyState::default(),
         stream: at.stream.clone(),
     };
     evidence.holds.insert(event.hold.clone(), entry);
@@ -252,3 +429,12 @@ pub(super) fn apply_state(evidence: &mut Evidence, hold: &HoldId, state: HoldSta
         hold.state = state;
     }
 }
+
+pub(super) fn apply_copy(evidence: &mut Evidence, hold: &HoldId, copy: CopyState) {
+    if let Some(hold) = evidence.holds.get_mut(hold) {
+        hold.copy = copy;
+    }
+}
+
+#[cfg(test)]
+mod tests;

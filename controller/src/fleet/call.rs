@@ -7,6 +7,7 @@ use custody::coverage::Span;
 use custody::dsse::Envelope;
 use custody::sealing::Key;
 use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
+use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::{
     FindRequest, PlaceHoldRequest, PullItem, PullRequest, ReleaseHoldRequest, ReleaseKeysRequest,
@@ -17,6 +18,8 @@ use tonic::{Code, Status};
 
 use super::signers::Shown;
 use super::{Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
+use crate::evidence::HoldEntry;
+use crate::limits;
 
 /// Files asked for at once; the rest follow.
 const PULL_ITEMS_MAX: usize = 64;
@@ -56,24 +59,23 @@ impl Fleet {
     ///
     /// # Errors
     /// When the site is away or refuses.
-    pub async fn place_hold(
-        &self,
-        hold: &HoldId,
-        case: &CaseId,
-        camera: &CameraId,
-        span: Span,
-    ) -> Result<Placed, FleetError> {
-        let site = camera.site();
+    pub async fn place_hold(&self, hold: &HoldEntry) -> Result<Placed, FleetError> {
+        let site = hold.camera.site();
+        let grounds = hold.grounds_or_usual();
         let request = PlaceHoldRequest {
-            hold: hold.to_string(),
-            case_ref: case.to_string(),
-            camera: camera.to_string(),
-            from_us: span.from.0,
-            to_us: span.to.0,
+            hold: hold.id.to_string(),
+            case_ref: hold.case_or_own_name().to_string(),
+            camera: hold.camera.to_string(),
+            from_us: hold.span.from.0,
+            to_us: hold.span.to.0,
+            basis: grounds.basis.as_str().to_owned(),
+            mopi_group: grounds.mopi_group.number().into(),
+            review_us: grounds.review_at.0,
         };
         let answer = self.agent(site)?.place_hold(request).await.map_err(|s| failed(site, &s))?;
         let answer = answer.into_inner();
-        Ok(Placed { segments: answer.segments, open: answer.open })
+        let v1::PlaceHoldResponse { segments, open, erased } = answer;
+        Ok(Placed { segments, open, erased })
     }
 
     /// Brings the body of an `add-checkpoint` to the site's witness, for the log with this key.
@@ -113,6 +115,26 @@ impl Fleet {
         wanted: &[WantedSegment],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
+        self.pull_at(self.0.parts.pull_bytes_per_second, site, wanted, progress).await
+    }
+
+    /// As [`Self::pull`], at the rate at which held footage is copied.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
+        let rates = [limits::COPY_BYTES_PER_SECOND, self.0.parts.pull_bytes_per_second];
+        let rate = rates.into_iter().filter(|rate| *rate > 0).min().unwrap_or(0);
+        self.pull_at(rate, site, wanted, &|_| {}).await
+    }
+
+    async fn pull_at(
+        &self,
+        bytes_per_second: u64,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), FleetError> {
         let intake = &self.0.intake;
         let mut done_bytes = 0;
         for batch in wanted.chunks(PULL_ITEMS_MAX) {
@@ -120,7 +142,8 @@ impl Fleet {
                 batch.iter().cloned().partition(|w| intake.has(w));
             done_bytes += here.iter().map(|w| w.file_bytes).sum::<u64>();
             if !missing.is_empty() {
-                self.pull_batch(site, &missing, &|bytes| progress(done_bytes + bytes)).await?;
+                let progress = |bytes| progress(done_bytes + bytes);
+                self.pull_batch(bytes_per_second, site, &missing, &progress).await?;
                 done_bytes += missing.iter().map(|w| w.file_bytes).sum::<u64>();
             }
             progress(done_bytes);
@@ -130,6 +153,7 @@ impl Fleet {
 
     async fn pull_batch(
         &self,
+        bytes_per_second: u64,
         site: &SiteId,
         wanted: &[WantedSegment],
         progress: &(dyn Fn(u64) + Send + Sync),
@@ -146,7 +170,6 @@ impl Fleet {
                 offset: intake.received(w),
             })
             .collect();
-        let bytes_per_second = self.0.parts.pull_bytes_per_second;
         let request = PullRequest { transfer, items, bytes_per_second };
         let answer = self.agent(site)?.pull(request).await.map_err(|s| failed(site, &s))?;
         if let Some(miss) = answer.into_inner().missing.first() {

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 
 use super::WantedSegment;
+use crate::vault::segment_name;
 
 /// A stream that brings nothing for this long is given up; the pull goes on later.
 const STALL: Duration = Duration::from_secs(20);
@@ -81,23 +82,23 @@ impl Intake {
     }
 
     /// Where a complete and checked file stands.
-    pub(super) fn path(&self, camera: &CameraId, seq: Seq) -> PathBuf {
-        self.vault.join(camera.to_string()).join(format!("{:010}.whseg", seq.0))
+    pub(super) fn path(&self, wanted: &WantedSegment) -> PathBuf {
+        self.vault.join(segment_name(&wanted.camera, wanted.seq, wanted.root))
     }
 
-    fn part_path(&self, camera: &CameraId, seq: Seq) -> PathBuf {
-        self.path(camera, seq).with_extension("part")
+    fn part_path(&self, wanted: &WantedSegment) -> PathBuf {
+        self.path(wanted).with_extension("part")
     }
 
     /// How many bytes of a file are here, unchecked.
     pub(super) fn received(&self, wanted: &WantedSegment) -> u64 {
-        let part = self.part_path(&wanted.camera, wanted.seq);
+        let part = self.part_path(wanted);
         std::fs::metadata(part).map_or(0, |m| m.len().min(wanted.file_bytes))
     }
 
     /// Whether a file is complete and checked.
     pub(super) fn has(&self, wanted: &WantedSegment) -> bool {
-        self.path(&wanted.camera, wanted.seq).exists()
+        self.path(wanted).exists()
     }
 
     /// Streams with this transfer number are let in from now on.
@@ -164,7 +165,7 @@ impl Intake {
         pull: &Pull,
         stream: &mut RecvStream,
     ) -> Result<(), String> {
-        let part = self.part_path(&header.camera, header.seq);
+        let part = self.part_path(wanted);
         let disc = |error: io::Error| format!("{}: {error}", part.display());
         durable::create_folder(part.parent().unwrap_or(&self.vault)).map_err(disc)?;
         let mut options = tokio::fs::OpenOptions::new();
@@ -192,7 +193,7 @@ impl Intake {
         }
         file.sync_all().await.map_err(disc)?;
         drop(file);
-        let (path, root) = (self.path(&header.camera, header.seq), wanted.root);
+        let (path, root) = (self.path(wanted), wanted.root);
         tokio::task::spawn_blocking(move || admit(&part, &path, root))
             .await
             .map_err(|_| "stopping".to_owned())?

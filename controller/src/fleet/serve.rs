@@ -1,21 +1,21 @@
 //! The gRPC service `Fleet`: what agents ask of the controller.
 
-use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use custody::{CameraId, Digest, PublicKey, SiteId};
+use custody::{CameraId, Digest, PublicKey, Seq, SiteId};
 use proto::v1::fleet_server::Fleet as FleetRpc;
 use proto::v1::{
-    CopyPiece, EnrolRequest, EnrolResponse, FetchCopyRequest, RenewRequest, RenewResponse,
-    ReportResponse, SiteReport, SubmitRecordsRequest, SubmitRecordsResponse,
+    EnrolRequest, EnrolResponse, FetchCopyRequest, RenewRequest, RenewResponse, ReportResponse,
+    SiteReport, SubmitRecordsRequest, SubmitRecordsResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::mirror::{Refused, Submission, Taken};
 use super::session::{Peer, submit};
 use super::signers::Identity;
-use super::{Fleet, Note};
+use super::{Fleet, Note, copy};
+use crate::evidence::HoldState;
 use crate::ledger::{Actor, Command};
 use crate::limits;
 use crate::pki::Issued;
@@ -100,18 +100,19 @@ fn token_parts(token: &str) -> Option<(SiteId, Digest)> {
 
 #[tonic::async_trait]
 impl FleetRpc for FleetService {
-    type FetchCopyStream = Pin<Box<dyn futures::Stream<Item = Result<CopyPiece, Status>> + Send>>;
+    type FetchCopyStream = copy::Pieces;
 
     async fn fetch_copy(
         &self,
         request: Request<FetchCopyRequest>,
     ) -> Result<Response<Self::FetchCopyStream>, Status> {
         let site = Self::site(&request)?;
-        let camera = request.get_ref().camera.parse().ok();
-        if camera.is_none_or(|camera: CameraId| *camera.site() != site) {
-            return Err(Status::invalid_argument("a site asks for copies of its own cameras"));
-        }
-        Err(Status::not_found("the controller keeps no copy of this segment"))
+        let FetchCopyRequest { camera, seq } = request.into_inner();
+        let camera = camera.parse().ok().filter(|camera: &CameraId| *camera.site() == site);
+        let camera = camera
+            .ok_or_else(|| Status::invalid_argument("a site asks for copies of its own cameras"))?;
+        let parts = &self.0.0.parts;
+        Ok(Response::new(copy::send(&parts.copies, &parts.tasks, camera, Seq(seq)).await?))
     }
 
     async fn enrol(
@@ -204,7 +205,11 @@ impl FleetRpc for FleetService {
         let notes = self.0.0.notes.read().unwrap_or_else(PoisonError::into_inner);
         let checkpoints = notes_for(&site, &notes);
         drop(notes);
-        Ok(Response::new(ReportResponse { checkpoints }))
+        let holds_pending = self.0.0.parts.ledger.read(|state| {
+            let mut holds = state.evidence.holds();
+            holds.any(|hold| hold.state == HoldState::Ordered && *hold.camera.site() == site)
+        });
+        Ok(Response::new(ReportResponse { checkpoints, holds_pending }))
     }
 
     async fn submit_records(

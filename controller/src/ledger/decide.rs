@@ -180,7 +180,7 @@ fn cases(
         }
         Command::ApproveCase { case, reason } => {
             let case = evidence.case(case)?;
-            let (reason, events) = approval::approve(case, account(actor)?, reason)?;
+            let (reason, events) = approval::approve(case, account(actor)?, reason, now)?;
             Ok(about_case(case, reason, events))
         }
         Command::RefuseCase { case, reason } => {
@@ -210,28 +210,26 @@ fn holds(state: &State, command: &Command, now: WallTime) -> Result<Decided, Ref
     let evidence = &state.evidence;
     match command {
         Command::PlaceHold(order) => {
-            let (hold, reason, event) = hold::place(evidence, &state.registry, order, now)?;
+            let placing = hold::place(evidence, &state.registry, order, now)?;
             Ok(Decided {
                 purpose: Some(order.purpose),
-                reason,
-                ..Decided::quiet(Stream::hold(&hold), vec![event])
+                reason: placing.reason,
+                ..Decided::quiet(Stream::hold(&placing.order), placing.events)
             })
         }
         Command::ReleaseHold { hold, reason } => {
-            let entry = evidence.hold(hold)?;
-            let (reason, events) = hold::release(evidence, entry, reason)?;
-            Ok(about_hold(entry, reason, events))
+            let hold::Releasing { stream, purpose, reason, events } =
+                hold::release(evidence, hold, reason)?;
+            Ok(Decided { stream, actor: None, purpose, reason, events })
         }
         Command::StepHold { hold, step } => {
             let entry = evidence.hold(hold)?;
-            Ok(about_hold(entry, String::new(), hold::step(entry, step)?))
+            let events = hold::step(entry, step)?;
+            let (stream, purpose) = (entry.stream.clone(), entry.purpose);
+            Ok(Decided { stream, actor: None, purpose, reason: String::new(), events })
         }
         other => Err(not_mine(other)),
     }
-}
-
-fn about_hold(hold: &hold::HoldEntry, reason: String, events: Vec<Event>) -> Decided {
-    Decided { stream: hold.stream.clone(), actor: None, purpose: hold.purpose, reason, events }
 }
 
 fn account(actor: &Actor) -> Result<&PersonId, Refusal> {

@@ -372,7 +372,7 @@ fn dropping_the_folds_loses_nothing() {
     scene.act("t.okafor", request()).unwrap();
     scene.act("a.bell", approve("WH-2026-000001")).unwrap();
     let hold = "WH-2026-000001-01".parse().unwrap();
-    let placed = crate::evidence::hold::HoldStep::Placed { segments: 11 };
+    let placed = crate::evidence::hold::HoldStep::Placed { segments: 11, erased: 0 };
     let controller = || Actor::Controller;
     let held = scene.ledger.submit(controller(), step("WH-2026-000001", Step::Held)).unwrap_err();
     assert_eq!(held.code(), Code::HoldState);

@@ -25,7 +25,10 @@ use cases::{
     BundleFetched, CaseApproved, CaseBundled, CaseFailed, CaseHeld, CasePulling, CaseRefused,
     EvidenceRequested, KeysReleased,
 };
-use holds::{HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered, HoldReleased};
+use holds::{
+    HoldCopied, HoldCopyDeleted, HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered,
+    HoldReleased,
+};
 use logs::{LogBegan, LogContradicted, LogsStamped};
 use people::{PersonAdded, PersonSuspended};
 use sites::{
@@ -178,6 +181,10 @@ events! {
     HoldReleaseOrdered = "hold-release-ordered" version 1,
     /// The site keeps the footage no longer.
     HoldReleased = "hold-released" version 1,
+    /// The vault has a checked copy of all held footage.
+    HoldCopied = "hold-copied" version 1,
+    /// The vault's copy of a released hold was deleted.
+    HoldCopyDeleted = "hold-copy-deleted" version 1,
     /// Someone was refused.
     AccessRefused = "access-refused" version 1,
     /// The audit trail was read.

@@ -18,6 +18,7 @@ use crate::evidence::case::Step;
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::registry::Authority;
+use crate::vault::segment_name;
 
 /// A camera's footage and the keys of its segments, in order.
 pub(super) struct Part {
@@ -94,7 +95,7 @@ fn bind_now(binding: &Binding, ready: Vec<Part>) -> Result<Step, Pause> {
         Pause::Failed(Reason::disc(what))
     })?;
     let folder = bundles.join(case.id.as_str());
-    let built = bundle::build(&order, &folder).map_err(|error| unbuilt(&error, vault))?;
+    let built = bundle::build(&order, &folder).map_err(|error| unbuilt(&error, &order))?;
     let report = verifier::verify(&folder, &authority.public());
     let verdict = report.verdict();
     let detail = report.refusals.first().map(ToString::to_string).unwrap_or_default();
@@ -141,11 +142,9 @@ fn proofs(binding: &Binding, audit: &[AuditEntry], ready: &[Part]) -> Result<Pro
 
 fn camera_part(part: Part, vault: &Path) -> CameraPart {
     let Part { footage, keys } = part;
-    let folder =
-        vault.join("segments").join(footage.camera.site().as_str()).join(footage.camera.name());
-    let segments = footage.seqs().into_iter().zip(keys).map(|(seq, key)| SegmentPart {
-        seq,
-        sealed_path: folder.join(format!("{:010}.whseg", seq.0)),
+    let segments = footage.wanted().zip(keys).map(|(wanted, key)| SegmentPart {
+        seq: wanted.seq,
+        sealed_path: vault.join(segment_name(&wanted.camera, wanted.seq, wanted.root)),
         key,
     });
     CameraPart {
@@ -155,12 +154,14 @@ fn camera_part(part: Part, vault: &Path) -> CameraPart {
     }
 }
 
-fn unbuilt(error: &BundleError, vault: &Path) -> Pause {
+fn unbuilt(error: &BundleError, order: &Order<'_>) -> Pause {
     match error {
         BundleError::Segment { camera, seq, .. } => {
             // Not as signed: pulled anew next time.
-            let folder = vault.join("segments").join(camera.site().as_str()).join(camera.name());
-            let path = folder.join(format!("{:010}.whseg", seq.0));
+            let of_camera = order.cameras.iter().filter(|part| part.camera == *camera);
+            let mut segments = of_camera.flat_map(|part| &part.segments);
+            let path = segments.find(|part| part.seq == *seq).map(|part| part.sealed_path.clone());
+            let path = path.unwrap_or_default();
             tracing::warn!(%camera, %seq, %error, "a pulled file is not as signed");
             match host::durable::remove(&path) {
                 Ok(()) => Pause::Failed(Reason::file(camera, *seq)),

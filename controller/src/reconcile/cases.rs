@@ -9,6 +9,7 @@ use custody::sealing::Key;
 use custody::{CaseId, SiteId};
 use futures::future::join_all;
 
+use super::away;
 use super::binding::{self, Part};
 use super::driver::Rest;
 use super::footage::Footage;
@@ -131,7 +132,7 @@ pub(super) async fn step<S>(parts: &Parts<S>, case: &CaseId, step: Step) -> Resu
 }
 
 /// The holds are placed by their own task; here it is only seen that all are.
-async fn hold<S>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
+async fn hold<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
     let holds: Vec<_> =
         parts.ledger.read(|state| state.evidence.holds_of(&case.id).cloned().collect());
     for hold in holds {
@@ -144,6 +145,7 @@ async fn hold<S>(parts: &Parts<S>, case: &Case) -> Result<(), Pause> {
                 );
                 return Err(Pause::Fails { code: SITE_REFUSED, detail });
             }
+            HoldState::Ordered if away::stands_in(parts, case, &hold.camera).await => {}
             HoldState::Ordered => return Err(Pause::Holds),
             HoldState::Placed { .. } | HoldState::ReleaseOrdered | HoldState::Released => {}
         }
@@ -160,7 +162,7 @@ async fn find<S: Sites>(parts: &Parts<S>, case: &Case) -> Result<Vec<Footage>, P
     let asked = cameras_of.into_values().map(|cameras| async move {
         let mut footage = Vec::new();
         for camera in cameras {
-            let found = parts.sites.find(camera, case.span).await;
+            let found = away::find(parts, case, camera).await;
             let found = found.map_err(|e| Pause::site(&e, "list the asked footage"))?;
             footage.push(Footage::new(camera.clone(), found));
         }
@@ -216,7 +218,7 @@ async fn keys<S: Sites>(
         return Ok(Vec::new());
     }
     for seqs in memory.keys_missing(&case.id, camera, &seqs).chunks(limits::KEYS_A_RELEASE) {
-        let released = parts.sites.release_keys(&case.id, camera, seqs).await;
+        let released = away::release_keys(parts, case, footage, seqs).await;
         let released = released.map_err(|e| Pause::site(&e, "release the keys"))?;
         for record in &released.transfer_records {
             let released = Step::KeysReleased {

@@ -10,12 +10,13 @@ use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Proving, Sites, cases, holds};
+use super::{Progress, Proving, Sites, cases, copies, holds};
 use crate::bundle::Signer;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::registry::Authority;
+use crate::vault::Vault;
 
 /// What reconciling needs.
 pub struct Parts<S> {
@@ -27,6 +28,8 @@ pub struct Parts<S> {
     pub authority: Arc<Authority>,
     /// Pulled files and bundles: the folder with `segments/` and `bundles/`.
     pub vault: PathBuf,
+    /// The same folder as the second place of held footage.
+    pub copies: Vault,
     /// Gathers proofs; none: bundles go without.
     pub proving: Option<Arc<Proving>>,
     /// Signs playable copies; none: they go without a C2PA manifest.
@@ -42,6 +45,7 @@ pub struct Parts<S> {
 enum Work {
     Case(CaseId),
     Hold(HoldId),
+    Copy(HoldId),
 }
 
 /// Whether work that could not be finished may begin again at the log's next move. Work that failed
@@ -61,6 +65,7 @@ struct Driver<S> {
     under_way: Arc<Mutex<BTreeSet<Work>>>,
     case_slots: Arc<Semaphore>,
     hold_slots: Arc<Semaphore>,
+    copy_slots: Arc<Semaphore>,
 }
 
 /// Runs passes until shutdown. What is under way then is left where it is; the next start goes on.
@@ -71,6 +76,7 @@ pub async fn run<S: Sites>(parts: Parts<S>) {
         under_way: Arc::default(),
         case_slots: Arc::new(Semaphore::new(limits::CASES_AT_ONCE)),
         hold_slots: Arc::new(Semaphore::new(limits::HOLDS_AT_ONCE)),
+        copy_slots: Arc::new(Semaphore::new(limits::COPIES_AT_ONCE)),
     };
     let tasks = driver.parts.tasks.clone();
     let mut log_moved = driver.parts.ledger.watch();
@@ -99,6 +105,10 @@ impl<S: Sites> Driver<S> {
             let holds = state.evidence.holds().filter(|hold| {
                 matches!(hold.state, HoldState::Ordered | HoldState::ReleaseOrdered)
             });
+            let copies = state.evidence.holds().filter(|hold| {
+                copies::is_due(hold, self.parts.copies.book())
+                    && self.memory.copy_is_due(&hold.id, now)
+            });
             let cases = state
                 .evidence
                 .cases()
@@ -106,6 +116,7 @@ impl<S: Sites> Driver<S> {
             holds
                 .map(|hold| Work::Hold(hold.id.clone()))
                 .chain(cases.map(|case| Work::Case(case.id.clone())))
+                .chain(copies.map(|hold| Work::Copy(hold.id.clone())))
                 .collect()
         });
         for work in due {
@@ -124,6 +135,7 @@ impl<S: Sites> Driver<S> {
         let slots = match &work {
             Work::Case(_) => self.case_slots.clone(),
             Work::Hold(_) => self.hold_slots.clone(),
+            Work::Copy(_) => self.copy_slots.clone(),
         };
         self.parts.tasks.spawn("reconcile", async move {
             let done = async {
@@ -132,6 +144,7 @@ impl<S: Sites> Driver<S> {
                 let rest = match &work {
                     Work::Case(case) => cases::advance(&parts, &memory, case).await,
                     Work::Hold(hold) => holds::advance(&parts, &memory, hold).await,
+                    Work::Copy(hold) => copies::advance(&parts, &memory, hold).await,
                 };
                 drop(slot);
                 if rest == Rest::Needed {

@@ -18,16 +18,13 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, memory: &Memory, id: &Ho
         return Rest::No;
     };
     let step = match hold.state {
-        HoldState::Ordered => {
-            let case = hold.case_or_own_name();
-            match parts.sites.place_hold(id, &case, &hold.camera, hold.span).await {
-                Ok(placed) => HoldStep::Placed { segments: placed.segments },
-                Err(FleetError::Refused { why, .. }) => HoldStep::Refused { why },
-                Err(error @ (FleetError::Away { .. } | FleetError::Broken { .. })) => {
-                    return later(parts, memory, id, &Reason::site(&error, "place the hold"));
-                }
+        HoldState::Ordered => match parts.sites.place_hold(&hold).await {
+            Ok(placed) => HoldStep::Placed { segments: placed.segments, erased: placed.erased },
+            Err(FleetError::Refused { why, .. }) => HoldStep::Refused { why },
+            Err(error @ (FleetError::Away { .. } | FleetError::Broken { .. })) => {
+                return later(parts, memory, id, &Reason::site(&error, "place the hold"));
             }
-        }
+        },
         HoldState::ReleaseOrdered => {
             match parts.sites.release_hold(hold.camera.site(), id).await {
                 Ok(()) => HoldStep::Released,

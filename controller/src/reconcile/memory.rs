@@ -21,6 +21,7 @@ pub struct Memory(Mutex<Inner>);
 struct Inner {
     cases: BTreeMap<CaseId, Tried>,
     holds: BTreeMap<HoldId, Reason>,
+    copies: BTreeMap<HoldId, Retry>,
     keys: Keyring,
 }
 
@@ -87,6 +88,22 @@ impl Memory {
             Some(reason) => drop(inner.holds.insert(hold.clone(), reason)),
             None => drop(inner.holds.remove(hold)),
         }
+    }
+
+    /// Whether a hold's copy may be tried now.
+    #[must_use]
+    pub fn copy_is_due(&self, hold: &HoldId, now: Tick) -> bool {
+        self.lock().copies.get(hold).is_none_or(|retry| retry.is_due(now))
+    }
+
+    /// A try of a hold's copy failed: it is not tried again for a while.
+    pub fn copy_failed(&self, hold: &HoldId, now: Tick) {
+        self.lock().copies.entry(hold.clone()).or_default().failed(now);
+    }
+
+    /// A hold's copy is whole or gone.
+    pub fn forget_copy(&self, hold: &HoldId) {
+        self.lock().copies.remove(hold);
     }
 
     /// Why the first of these holds that is known to wait does.

@@ -6,6 +6,7 @@ use std::future::Future;
 use custody::coverage::Span;
 use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
 
+use crate::evidence::HoldEntry;
 use crate::fleet::{Fleet, FleetError, Found, Placed, ReleasedKeys, WantedSegment};
 
 /// The sites, as the reconciler sees them. Every call may be repeated.
@@ -20,10 +21,7 @@ pub trait Sites: Send + Sync + 'static {
     /// [`Fleet::place_hold`].
     fn place_hold(
         &self,
-        hold: &HoldId,
-        case: &CaseId,
-        camera: &CameraId,
-        span: Span,
+        hold: &HoldEntry,
     ) -> impl Future<Output = Result<Placed, FleetError>> + Send;
 
     /// [`Fleet::release_hold`].
@@ -41,6 +39,13 @@ pub trait Sites: Send + Sync + 'static {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> impl Future<Output = Result<(), FleetError>> + Send;
 
+    /// [`Fleet::copy`].
+    fn copy(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
     /// [`Fleet::release_keys`].
     fn release_keys(
         &self,
@@ -55,14 +60,8 @@ impl Sites for Fleet {
         Self::find(self, camera, span).await
     }
 
-    async fn place_hold(
-        &self,
-        hold: &HoldId,
-        case: &CaseId,
-        camera: &CameraId,
-        span: Span,
-    ) -> Result<Placed, FleetError> {
-        Self::place_hold(self, hold, case, camera, span).await
+    async fn place_hold(&self, hold: &HoldEntry) -> Result<Placed, FleetError> {
+        Self::place_hold(self, hold).await
     }
 
     async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
@@ -76,6 +75,10 @@ impl Sites for Fleet {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
         Self::pull(self, site, wanted, progress).await
+    }
+
+    async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
+        Self::copy(self, site, wanted).await
     }
 
     async fn release_keys(

@@ -269,24 +269,35 @@ async fn holds_the_estate_and_health_answer() {
     let mut holds = HoldsClient::new(scene.channel.clone());
     let now = scene.ledger.clock().now();
     let order = v1::PlaceHoldOrder {
-        camera: "east/ext-01".to_owned(),
+        cameras: vec!["east/ext-01".to_owned()],
         from_us: now.plus_seconds(-600).0,
         to_us: now.plus_seconds(-300).0,
         purpose: "security".to_owned(),
         reason: "fall on the front steps".to_owned(),
-        case_ref: String::new(),
+        ..v1::PlaceHoldOrder::default()
     };
-    let hold = holds.place(by(&technician, order)).await.unwrap().into_inner();
+    let whole =
+        v1::PlaceHoldOrder { cameras: Vec::new(), site: "east".to_owned(), ..order.clone() };
+    let bad = v1::PlaceHoldOrder { mopi_group: 5, ..order.clone() };
+    assert_eq!(code(&holds.place(by(&technician, bad)).await.unwrap_err()), "grounds-unknown");
+    let late = v1::PlaceHoldOrder { review_us: i64::MAX, ..order.clone() };
+    assert_eq!(code(&holds.place(by(&technician, late)).await.unwrap_err()), "review-invalid");
+    let hold = holds.place(by(&technician, order)).await.unwrap().into_inner().holds.remove(0);
     assert_eq!((hold.state.as_str(), hold.ordered_by.as_str()), ("ordered", "k.ode"));
+    assert_eq!((hold.basis.as_str(), hold.mopi_group), ("law-enforcement", 3));
+    assert!(hold.detail.starts_with("expires in 30 d 23 h, site east away"), "{}", hold.detail);
+    assert_eq!(holds.place(by(&technician, whole)).await.unwrap().into_inner().holds.len(), 1);
+    let due = v1::ListHoldsRequest { due_only: true, ..v1::ListHoldsRequest::default() };
+    assert_eq!(holds.list(by(&technician, due)).await.unwrap().into_inner().holds.len(), 0);
     let reason = "claim withdrawn".to_owned();
     let release = v1::ReleaseHoldOrder { hold: hold.hold.clone(), reason };
     let released = holds.release(by(&technician, release.clone())).await.unwrap().into_inner();
-    assert_eq!(released.state, "release-ordered");
+    assert_eq!(released.holds[0].state, "release-ordered");
     let again = holds.release(by(&technician, release)).await.unwrap_err();
     assert_eq!(code(&again), "hold-state");
     let list = v1::ListHoldsRequest { with_released: false };
     let listed = holds.list(by(&technician, list)).await.unwrap().into_inner();
-    assert_eq!(listed.holds.len(), 1);
+    assert_eq!(listed.holds.len(), 2);
 
     let mut estate = EstateClient::new(scene.channel.clone());
     let sites = estate.list_sites(by(&technician, v1::ListSitesRequest {})).await.unwrap();

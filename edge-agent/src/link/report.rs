@@ -6,7 +6,7 @@ use proto::v1::{Alarm, CameraReport, SiteReport};
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
-use crate::store::Stats;
+use crate::store::{Held, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
 const ALARMS_MAX: usize = 64;
@@ -18,12 +18,14 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         let stats = store.stats();
         let space = store.space();
         let scrubbed = store.scrubbed().ok();
-        (stats, space, scrubbed)
+        (stats, space, scrubbed, store.held())
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
-    let (stats, space, scrubbed) = match looked.await {
-        Ok((stats, space, scrubbed)) => (stats.unwrap_or_default(), space.ok(), scrubbed),
-        Err(_) => (Stats::default(), None, None),
+    let (stats, space, scrubbed, held) = match looked.await {
+        Ok((stats, space, scrubbed, held)) => {
+            (stats.unwrap_or_default(), space.ok(), scrubbed, held.unwrap_or_default())
+        }
+        Err(_) => (Stats::default(), None, None, Held::default()),
     };
     let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
     let identity = parts.store.identity();
@@ -48,7 +50,8 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         alarms: alarms(parts, now),
         damaged_segments: parts.store.damaged().len() as u64,
         scrubbed_until_us: scrubbed.and_then(|at| at.until).map_or(0, |at| at.0),
-        ..SiteReport::default()
+        held_bytes: held.bytes,
+        hold_budget_bytes: held.budget_bytes,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
+use custody::record::{Grounds, LegalBasis, MopiGroup};
 use custody::{CameraId, CaseId, HoldId, KeyId, Seq, WallTime};
 use proto::v1::agent_server::Agent;
 use proto::v1::{
@@ -72,6 +73,18 @@ fn key_certs(store: &Store, envelopes: &[&[u8]]) -> Result<Vec<Vec<u8>>, StoreEr
     certs.filter_map(Result::transpose).collect()
 }
 
+fn grounds(request: &PlaceHoldRequest) -> Result<Grounds, Status> {
+    let basis = LegalBasis::read(&request.basis);
+    let group = u8::try_from(request.mopi_group).ok().and_then(MopiGroup::new);
+    let (Some(basis), Some(mopi_group)) = (basis, group) else {
+        return Err(Status::invalid_argument(
+            "a hold needs a legal basis and a MoPI group from 1 to 4: is the controller older than \
+             this recorder?",
+        ));
+    };
+    Ok(Grounds { basis, mopi_group, review_at: WallTime(request.review_us) })
+}
+
 fn span(from_us: i64, to_us: i64) -> Result<Span, Status> {
     if from_us < to_us {
         Ok(Span { from: WallTime(from_us), to: WallTime(to_us) })
@@ -115,16 +128,17 @@ impl Agent for AgentService {
             camera: self.camera(&request.camera)?,
             from: span.from,
             to: span.to,
+            grounds: grounds(&request)?,
         };
         let camera = hold.camera.clone();
-        let (segments, reaches) = self
+        let (segments, erased, reaches) = self
             .ask(move |store| {
                 let segments = store.place_hold(hold)?;
-                Ok((segments, store.chain_end(&camera)?))
+                Ok((segments, store.erased_within(&camera, span)?, store.chain_end(&camera)?))
             })
             .await?;
         let open = reaches.is_none_or(|until| until < span.to);
-        Ok(Response::new(PlaceHoldResponse { segments, open }))
+        Ok(Response::new(PlaceHoldResponse { segments, open, erased }))
     }
 
     async fn release_hold(

@@ -129,10 +129,15 @@ async fn talk(
     let mut foreign = Foreign::default();
     let mut offered = None;
     let mut renewed = false;
+    parts.grace.handle_connected();
     loop {
         let report = report::of(parts).await;
         match fleet.report(report).await {
-            Ok(answer) => name_foreign(parts, &mut foreign, answer.into_inner().checkpoints).await,
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                parts.grace.handle_answer(answer.holds_pending);
+                name_foreign(parts, &mut foreign, answer.checkpoints).await;
+            }
             Err(status) => return format!("report: {}", status.message()),
         }
         // Before the log's size is read: so the controller has all that the checkpoint covers.

@@ -127,6 +127,7 @@ mod tests {
             camera: format!("east/{camera}").parse().unwrap(),
             from: WallTime(from * MINUTE_US),
             to: WallTime(to * MINUTE_US),
+            grounds: None,
             at: WallTime(0),
         }
     }

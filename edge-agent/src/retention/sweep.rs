@@ -13,6 +13,7 @@ use custody::{CameraId, ClockSource, WallTime};
 use host::telemetry::chain;
 use host::{Clock, Tasks};
 
+use super::grace::Grace;
 use super::plan::{self, Rules};
 use crate::limits;
 use crate::seal::key_ring::epoch_of;
@@ -45,6 +46,7 @@ pub struct Sweeper {
     clock: Clock,
     rules: Rules,
     watch: ClockWatch,
+    grace: Grace,
 }
 
 impl Sweeper {
@@ -54,7 +56,13 @@ impl Sweeper {
         let newest = store.stats().ok().and_then(|stats| newest_footage(&stats));
         let unkept = clock.quality().source == ClockSource::Undisciplined;
         let watch = ClockWatch::at_start(clock.now(), clock.tick().0, newest.filter(|_| unkept));
-        Self { store, clock, rules, watch }
+        Self { store, clock, rules, watch, grace: Grace::default() }
+    }
+
+    /// From now on holds that are on their way come first.
+    #[must_use]
+    pub fn with_grace(self, grace: Grace) -> Self {
+        Self { grace, ..self }
     }
 
     /// Erases what is due, and what the disc needs. Blocks.
@@ -79,7 +87,10 @@ impl Sweeper {
         let mut swept = Swept { clock_doubted: trusted < now, ..Swept::default() };
         // Leftovers of a sweep that was cut off.
         swept.unlinked += self.store.unlink_condemned()?;
-        self.erase(trusted, free_bytes, &mut swept)?;
+        let may_age = self.grace.allows(self.clock.tick());
+        // At the beginning of time nothing is of age: only space is seen to.
+        let by = if may_age { trusted } else { WallTime(0) };
+        self.erase(by, free_bytes, &mut swept)?;
         let hours = self.store.key_hours()?;
         for hour in plan::spent_hours(&hours, epoch_of(now)) {
             if self.store.destroy_hour(hour)? {

@@ -1,8 +1,8 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `unread`, `damaged` and `alarms` are held for
-//! moments,
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held`, `unread`, `damaged` and
+//! `alarms` are held for moments,
 //! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
@@ -21,6 +21,7 @@ use custody::{CameraId, HoldId, Seq, WallTime};
 use host::Clock;
 
 use super::StoreError;
+use super::budget::Account;
 use super::disc::{Disc, Step};
 use super::index::{Batch, Index};
 use super::key::link::{LinkRow, Linked};
@@ -71,6 +72,8 @@ pub(super) struct Core {
     /// What a person must see to.
     pub(super) alarms: Mutex<BTreeMap<Alarm, String>>,
     pub(super) holds: RwLock<Holds>,
+    /// What held footage takes and may take.
+    pub(super) held: Mutex<Account>,
     pub(super) tallies: Mutex<Tallies>,
     /// What footage the index does not know yet; none: all of it is known.
     pub(super) unread: Mutex<Option<Unread>>,
@@ -104,6 +107,8 @@ pub enum Alarm {
     IndexRebuilding,
     /// Stored segments are not what was signed, and no sound copy has been had yet.
     FootageDamaged,
+    /// Held footage takes nearly all that it may.
+    HoldBudget,
 }
 
 impl Alarm {
@@ -115,6 +120,7 @@ impl Alarm {
             Self::RecordsKey => "records-key-overdue",
             Self::IndexRebuilding => "index-rebuilding",
             Self::FootageDamaged => "footage-damaged",
+            Self::HoldBudget => "hold-budget-near",
         }
     }
 }

@@ -11,16 +11,17 @@ use std::path::PathBuf;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
-use custody::record::{Hold, Kind, Record, Release, Statement};
+use custody::record::{Grounds, Hold, Kind, Record, Release, Statement};
 use custody::{CameraId, CaseId, HoldId, Seq, WallTime};
 use host::durable::{self, Reader};
 
 use super::StoreError;
 use super::core::Core;
 use super::disc::Step;
+use super::key::link::{LinkRow, Linked};
 use super::key::{Family, hold};
-use super::read;
 use super::signing::Signed;
+use super::{budget, read};
 use crate::limits;
 
 /// A hold as it is asked for.
@@ -36,6 +37,8 @@ pub struct PlaceHold {
     pub from: WallTime,
     /// To. May lie in the future.
     pub to: WallTime,
+    /// Why it may be kept.
+    pub grounds: Grounds,
 }
 
 /// Whether a hold reaches footage from `start` to `end`.
@@ -68,21 +71,24 @@ pub(super) fn place(core: &Core, ask: PlaceHold) -> Result<u32, StoreError> {
     let mut holds = core.holds_mut();
     let key = (ask.hold.clone(), camera.clone());
     if let Some(known) = holds.get(&key) {
-        if (&known.case, known.from, known.to) != (&ask.case, ask.from, ask.to) {
+        let same_grounds = known.grounds.is_none_or(|grounds| grounds == ask.grounds);
+        if (&known.case, known.from, known.to) != (&ask.case, ask.from, ask.to) || !same_grounds {
             return Err(StoreError::refused(format!(
-                "hold {} stands on {camera} for another case or time; use another hold id",
+                "hold {} stands on {camera} for another case, time or ground; use another hold id",
                 ask.hold
             )));
         }
     } else if holds.len() >= limits::HOLDS_MAX {
         return Err(StoreError::refused("there are 10 000 holds at this site; release some"));
     } else {
+        let adds = budget::check(core, &holds, &ask)?;
         let placed = Hold {
             hold: ask.hold,
             case: ask.case,
             camera: ask.camera,
             from: ask.from,
             to: ask.to,
+            grounds: Some(ask.grounds),
             at: core.clock.now(),
         };
         let signed = core.sign(&Record::Other(Statement::Hold(placed.clone())))?;
@@ -91,11 +97,22 @@ pub(super) fn place(core: &Core, ask: PlaceHold) -> Result<u32, StoreError> {
             batch.put(Family::Holds, hold::key(&key.0, &key.1), hold::encode(&placed));
         })?;
         holds.insert(key, placed);
+        budget::add(core, adds);
     }
     drop(holds);
     let held = read::touching(core, &camera, span)?;
     let held = held.iter().filter(|(_, row)| row.stored().is_some()).count();
     Ok(u32::try_from(held).unwrap_or(u32::MAX))
+}
+
+/// How many segments of an interval are erased: what a hold that came too late has lost.
+pub(super) fn erased(core: &Core, camera: &CameraId, span: Span) -> Result<u32, StoreError> {
+    let rows = read::touching(core, camera, span)?;
+    let is_erased = |(_, row): &&(Seq, LinkRow)| {
+        matches!(row.what, Linked::Erased(_))
+            && span.overlaps(Span { from: row.start, to: row.end })
+    };
+    Ok(u32::try_from(rows.iter().filter(is_erased).count()).unwrap_or(u32::MAX))
 }
 
 fn write_file(core: &Core, placed: &Hold, envelope: &Envelope) -> Result<(), StoreError> {
@@ -121,7 +138,9 @@ pub(super) fn release(core: &Core, id: &HoldId) -> Result<(), StoreError> {
         let release = Release { hold: id.clone(), camera: camera.clone(), at: core.clock.now() };
         let signed = core.sign(&Record::Other(Statement::Release(release)))?;
         core.log(&[&signed], |_, batch| batch.delete(Family::Holds, hold::key(id, &camera)))?;
-        holds.remove(&(id.clone(), camera));
+        if let Some(gone) = holds.remove(&(id.clone(), camera)) {
+            budget::subtract(core, &holds, &gone)?;
+        }
     }
     Ok(())
 }

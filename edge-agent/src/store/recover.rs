@@ -94,6 +94,7 @@ pub(super) fn open(
         foreign: Mutex::default(),
         alarms: Mutex::default(),
         holds: RwLock::new(holds),
+        held: Mutex::default(),
         tallies: Mutex::new(tallies),
         unread: Mutex::default(),
         damaged: Mutex::default(),

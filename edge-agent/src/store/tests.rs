@@ -3,6 +3,7 @@
 mod dice;
 mod faults;
 mod histories;
+mod holds;
 mod log;
 mod model;
 mod never_forks;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use custody::manifest::{Mask, Stream};
-use custody::record::{Record, Statement};
+use custody::record::{Grounds, LegalBasis, MopiGroup, Record, Statement};
 use custody::{CameraId, Digest, WallTime};
 use host::Clock;
 use tempfile::TempDir;
@@ -117,6 +118,15 @@ pub(crate) fn ask(start: WallTime, discontinuity: Option<&str>) -> OpenSegment {
         mask: Mask::NotRequired { approved_by: "d.mensah".into() },
         init: Bytes::from_static(b"ftyp moov"),
         discontinuity: discontinuity.map(str::to_owned),
+    }
+}
+
+/// Why holds of tests stand.
+pub(crate) fn grounds() -> Grounds {
+    Grounds {
+        basis: LegalBasis::Cpia,
+        mopi_group: MopiGroup::new(3).unwrap(),
+        review_at: BEGIN.plus_seconds(6 * 365 * 86_400),
     }
 }
 

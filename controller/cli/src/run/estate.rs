@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{Args, Output, SiteCommand};
 use crate::connect::{Connection, connect};
 use crate::failure::{Exit, Failure};
-use crate::show::estate::{Camera, Site, health as findings};
+use crate::show::estate::{Camera, Site, health as findings, hold_findings};
 use crate::show::logs::Log;
 use crate::{show, when};
 
@@ -66,7 +66,9 @@ pub(super) async fn health(args: &Args) -> Result<Exit, Failure> {
     let answer = client.list_sites(ListSitesRequest {}).await?.into_inner();
     let sites: Vec<Site> = answer.sites.into_iter().map(Site::from).collect();
     let cameras = list_cameras(&mut client, String::new()).await?;
-    let found = findings(&sites, &cameras, &answer.alarms, when::now());
+    let mut found = findings(&sites, &cameras, &answer.alarms, when::now());
+    found.extend(hold_findings(&answer.hold_warnings));
+    found.sort();
     show::list(args.output, &found)?;
     Ok(if found.iter().all(|finding| finding.ok) { Exit::Done } else { Exit::Unhealthy })
 }

@@ -157,6 +157,28 @@ pub struct Hold {
     pub purpose: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The order that it came with.
+    pub order: Option<String>,
+    /// The law that it rests on.
+    pub basis: Option<String>,
+    /// Its MoPI group; 0: none was given.
+    pub mopi_group: u32,
+    /// When a person must look at it again.
+    pub review: Option<WallTime>,
+    /// Whether that is over.
+    pub due: bool,
+    /// Segments held when it was placed.
+    pub segments: u32,
+    /// Segments of the interval that were erased by then.
+    pub erased: u32,
+    /// Segments in the controller's vault.
+    pub copied: u32,
+    /// Of so many.
+    pub to_copy: u32,
+    /// Not placed yet: when its oldest footage is erased.
+    pub expires: Option<WallTime>,
+    /// What a person should know.
+    pub detail: Option<String>,
 }
 
 impl From<v1::Hold> for Hold {
@@ -172,13 +194,26 @@ impl From<v1::Hold> for Hold {
             ordered: time(hold.ordered_us),
             purpose: text(hold.purpose),
             reason: text(hold.reason),
+            order: text(hold.order),
+            basis: text(hold.basis),
+            mopi_group: hold.mopi_group,
+            review: time(hold.review_us),
+            due: hold.is_due,
+            segments: hold.segments,
+            erased: hold.erased,
+            copied: hold.copied,
+            to_copy: hold.to_copy,
+            expires: time(hold.expires_us),
+            detail: text(hold.detail),
         }
     }
 }
 
 impl Row for Hold {
-    const HEAD: &'static [&'static str] =
-        &["hold", "case", "camera", "from", "to", "state", "by", "reason"];
+    const HEAD: &'static [&'static str] = &[
+        "hold", "case", "camera", "from", "to", "state", "grounds", "review", "copied", "by",
+        "reason", "detail",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -188,9 +223,27 @@ impl Row for Hold {
             time_text(self.from),
             time_text(self.to),
             self.state.clone(),
+            self.grounds_text(),
+            self.review_text(),
+            format!("{} of {}", self.copied, self.to_copy),
             self.ordered_by.clone(),
             or_dash(self.reason.as_ref()),
+            self.detail.clone().unwrap_or_default(),
         ]
+    }
+}
+
+impl Hold {
+    fn grounds_text(&self) -> String {
+        self.basis.as_ref().map_or_else(|| "-".into(), |it| format!("{it} {}", self.mopi_group))
+    }
+
+    /// The day, and whether it is over.
+    fn review_text(&self) -> String {
+        let Some(review) = self.review else { return "-".into() };
+        let text = review.to_string();
+        let day = text.get(..10).unwrap_or(&text);
+        if self.due { format!("{day} DUE") } else { day.to_owned() }
     }
 }
 

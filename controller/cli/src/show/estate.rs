@@ -58,6 +58,10 @@ pub struct Site {
     pub stored_bytes: u64,
     /// How its log contradicts itself; none: it does not.
     pub log_alarm: Option<String>,
+    /// Bytes of held footage.
+    pub held_bytes: u64,
+    /// How many may be.
+    pub hold_budget_bytes: u64,
 }
 
 impl From<v1::Site> for Site {
@@ -82,6 +86,8 @@ impl From<v1::Site> for Site {
             segments: site.segments,
             stored_bytes: site.stored_bytes,
             log_alarm: text(site.log_alarm),
+            held_bytes: site.held_bytes,
+            hold_budget_bytes: site.hold_budget_bytes,
         }
     }
 }
@@ -110,10 +116,20 @@ impl Row for Site {
             days_text(self.days_left),
             format!("{clock} \u{b1}{} ms", self.clock_uncertainty_us / 1_000),
             format!("{}/{}", self.log_copied, self.log_size),
-            self.holds.to_string(),
+            self.holds_text(),
             time_text(self.last_report),
             or_dash(self.agent_version.as_ref()),
         ]
+    }
+}
+
+impl Site {
+    /// `3`, with what they take of their budget: `3 (12 %)`.
+    fn holds_text(&self) -> String {
+        match self.held_bytes.saturating_mul(100).checked_div(self.hold_budget_bytes) {
+            Some(part) if self.holds > 0 => format!("{} ({part} %)", self.holds),
+            _ => self.holds.to_string(),
+        }
     }
 }
 
@@ -290,6 +306,20 @@ pub fn health(
     }
     findings.sort();
     findings
+}
+
+/// What people must see to about holds.
+#[must_use]
+pub fn hold_findings(warnings: &[v1::HoldWarning]) -> Vec<Finding> {
+    const PROBLEMS: [&str; 5] =
+        ["hold-review-due", "hold-waits", "hold-too-late", "hold-refused", "hold-budget"];
+    let finding = |warning: &v1::HoldWarning| Finding {
+        ok: false,
+        object: warning.object.clone(),
+        problem: PROBLEMS.into_iter().find(|it| *it == warning.problem).unwrap_or("hold"),
+        detail: warning.detail.clone(),
+    };
+    warnings.iter().map(finding).collect()
 }
 
 fn site_problems(site: &Site, now: WallTime) -> Vec<(&'static str, String)> {

@@ -1,6 +1,7 @@
 //! Holds: footage kept beyond its time.
 
-use custody::{CameraId, CaseId, HoldId, WallTime};
+use custody::record::Grounds;
+use custody::{CameraId, CaseId, Digest, HoldId, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -18,7 +19,15 @@ macro_rules! about_hold {
     };
 }
 
-about_hold!(HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered, HoldReleased);
+about_hold!(
+    HoldOrdered,
+    HoldPlaced,
+    HoldRefused,
+    HoldReleaseOrdered,
+    HoldReleased,
+    HoldCopied,
+    HoldCopyDeleted
+);
 
 /// A hold was ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +43,12 @@ pub struct HoldOrdered {
     pub from: WallTime,
     /// To.
     pub to: WallTime,
+    /// The order that it came with, together with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<HoldId>,
+    /// Why it may be kept; none in entries from before holds had grounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<Grounds>,
 }
 
 /// The site keeps the footage.
@@ -46,6 +61,14 @@ pub struct HoldPlaced {
     pub case: Option<CaseId>,
     /// Segments held at that moment.
     pub segments: u32,
+    /// Segments of the interval that were erased before the hold came.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub erased: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The site will not keep the footage.
@@ -78,4 +101,34 @@ pub struct HoldReleased {
     pub hold: HoldId,
     /// For this case.
     pub case: Option<CaseId>,
+}
+
+/// The vault has a checked copy of all held footage, and its keys, wrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldCopied {
+    /// Which.
+    pub hold: HoldId,
+    /// For this case.
+    pub case: Option<CaseId>,
+    /// Sealed files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The digests of the site's signed transfer records, by which it released the keys.
+    pub transfers_sha256: Vec<Digest>,
+}
+
+/// The vault's copy of a released hold was deleted, but for what another hold needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldCopyDeleted {
+    /// Which.
+    pub hold: HoldId,
+    /// For this case.
+    pub case: Option<CaseId>,
+    /// Sealed files deleted.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }

@@ -83,6 +83,22 @@ const FROZEN: &[(&str, u16, &str)] = &[
         r#"{"hold":"WH-2026-000001-01","case":"WH-2026-000001","camera":"east/ext-01","from":"2026-11-21T14:00:00.000000Z","to":"2026-11-21T14:10:00.000000Z"}"#,
     ),
     ("hold-placed", 1, r#"{"hold":"H-2026-000001","case":null,"segments":11}"#),
+    (
+        "hold-ordered",
+        1,
+        r#"{"hold":"H-2026-000001-02","case":null,"camera":"east/ext-01","from":"2026-11-21T14:00:00.000000Z","to":"2026-11-21T14:10:00.000000Z","order":"H-2026-000001","grounds":{"basis":"cpia","mopi_group":3,"review_at":"2032-11-19T14:10:00.000000Z"}}"#,
+    ),
+    ("hold-placed", 1, r#"{"hold":"H-2026-000001","case":null,"segments":11,"erased":2}"#),
+    (
+        "hold-copied",
+        1,
+        r#"{"hold":"H-2026-000001","case":null,"segments":11,"bytes":330000000,"transfers_sha256":["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]}"#,
+    ),
+    (
+        "hold-copy-deleted",
+        1,
+        r#"{"hold":"H-2026-000001","case":null,"segments":11,"bytes":330000000}"#,
+    ),
     ("hold-refused", 1, r#"{"hold":"H-2026-000001","case":null,"why":"no such camera"}"#),
     ("hold-release-ordered", 1, r#"{"hold":"H-2026-000001","case":null}"#),
     ("hold-released", 1, r#"{"hold":"H-2026-000001","case":null}"#),

@@ -18,6 +18,7 @@ fn hold(site: &Site, from: WallTime, to: WallTime) -> PlaceHold {
         camera: site.ext_01().clone(),
         from,
         to,
+        grounds: crate::store::tests::grounds(),
     }
 }
 
@@ -75,6 +76,36 @@ fn thirty_five_days_keep_what_is_held_and_nothing_else_beyond_thirty_one() {
     let swept = sweeper.sweep_with(PLENTY).unwrap();
     assert_eq!((swept.retired, swept.hours), (1, vec![epoch_of(oldest)]));
     assert!(swept.late.is_some(), "released footage of that age is said to be late");
+    sound(&store);
+}
+
+#[test]
+fn a_hold_that_is_on_its_way_comes_before_what_it_would_lose() {
+    let site = Site::new();
+    let (store, _) = site.start();
+    site.record(&store, site.ext_01(), 2).unwrap();
+    site.record(&store, site.ext_02(), 2).unwrap();
+    // The site was off for the 31 days, and comes back: both segments are due.
+    site.clock.advance_ms(32 * 86_400_000);
+    let grace = Grace::at_start(site.clock.tick());
+    let rules = Rules { reserve_bytes: 1 << 30, ..RULES };
+    let sweeper = Sweeper::new(store.clone(), site.clock.clone(), rules);
+    let mut sweeper = sweeper.with_grace(grace.clone());
+    assert_eq!(sweeper.sweep_with(PLENTY).unwrap().retired, 0);
+    grace.handle_answer(true);
+    site.clock.advance_ms(20_000);
+    assert_eq!(sweeper.sweep_with(PLENTY).unwrap().retired, 0);
+    // A full disc does not wait: recording goes on.
+    assert_eq!(sweeper.sweep_with(0).unwrap().early.len(), 2);
+    let (seconds, other) = (BEGIN.plus_seconds(60), site.ext_02());
+    site.record(&store, site.ext_01(), 2).unwrap();
+    let oldest = store.stats().unwrap().cameras[site.ext_01()].oldest.unwrap();
+    store.place_hold(hold(&site, oldest, oldest.plus_seconds(2))).unwrap();
+    let lost = custody::coverage::Span { from: BEGIN, to: seconds };
+    assert_eq!(store.erased_within(other, lost).unwrap(), 1, "what a late hold lost is counted");
+    grace.handle_answer(false);
+    site.clock.advance_ms(32 * 86_400_000);
+    assert_eq!(sweeper.sweep_with(PLENTY).unwrap().retired, 0, "it is held");
     sound(&store);
 }
 

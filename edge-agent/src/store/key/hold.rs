@@ -28,6 +28,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use custody::WallTime;
+    use custody::record::{Grounds, LegalBasis, MopiGroup};
 
     use super::*;
 
@@ -39,8 +40,18 @@ mod tests {
             camera: "east/ext-01".parse().unwrap(),
             from: WallTime(1),
             to: WallTime(2),
+            grounds: Some(Grounds {
+                basis: LegalBasis::Cpia,
+                mopi_group: MopiGroup::new(3).unwrap(),
+                review_at: WallTime(4),
+            }),
             at: WallTime(3),
         };
-        assert_eq!(decode(&encode(&hold)), Some(hold));
+        assert_eq!(decode(&encode(&hold)), Some(hold.clone()));
+        // Rows from before holds had grounds stand still.
+        let old = Hold { grounds: None, ..hold };
+        let text = String::from_utf8(encode(&old)).unwrap();
+        assert!(!text.contains("grounds"), "{text}");
+        assert_eq!(decode(text.as_bytes()), Some(old));
     }
 }

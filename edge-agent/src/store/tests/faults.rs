@@ -59,6 +59,7 @@ fn hold(camera: &CameraId) -> PlaceHold {
         camera: camera.clone(),
         from: super::BEGIN,
         to: super::BEGIN.plus_seconds(3600),
+        grounds: super::grounds(),
     }
 }
 

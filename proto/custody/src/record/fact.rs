@@ -156,6 +156,9 @@ pub struct Hold {
     pub from: WallTime,
     /// To.
     pub to: WallTime,
+    /// Why it may be kept; none in records from before holds had grounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<Grounds>,
     /// When it was placed here.
     pub at: WallTime,
 }
@@ -203,6 +206,12 @@ impl LegalBasis {
             Self::DataRights => "data-rights",
             Self::LegalClaim => "legal-claim",
         }
+    }
+
+    /// The basis of a text, if it is one.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|basis| basis.as_str() == text)
     }
 }
 

@@ -1,0 +1,111 @@
+//! Why footage is kept, and when a person must look at it again. Pure.
+//!
+//! Review dates follow the College of Policing's Authorised Professional Practice (Management of
+//! police information: review, retention and disposal): groups 1 and 2 are looked at after ten
+//! years, group 3 after six. For group 4, where APP leaves it to the kind of record, and for purposes
+//! that are not policing, it is a year: the shortest, since footage shows bystanders.
+
+use custody::WallTime;
+use custody::record::{Grounds, LegalBasis, MopiGroup};
+
+use crate::access::{Code, Purpose, Refusal};
+
+/// What an order says of its grounds; the rest follows from the purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// The law.
+    pub basis: Option<LegalBasis>,
+    /// The MoPI group.
+    pub mopi_group: Option<MopiGroup>,
+    /// When to look again.
+    pub review_at: Option<WallTime>,
+}
+
+const YEAR_S: i64 = 365 * 24 * 3600;
+
+/// The law that footage for a purpose is kept by, where nobody says another.
+#[must_use]
+pub fn basis_of(purpose: Purpose) -> LegalBasis {
+    match purpose {
+        Purpose::Crime => LegalBasis::Cpia,
+        Purpose::Security | Purpose::Maintenance => LegalBasis::LawEnforcement,
+        Purpose::Misconduct => LegalBasis::Misconduct,
+        Purpose::SubjectAccess => LegalBasis::DataRights,
+        Purpose::Insurance => LegalBasis::LegalClaim,
+    }
+}
+
+/// The group of a purpose where nobody says another: 3, all other offending; 4 where none is meant.
+fn group_of(purpose: Purpose) -> MopiGroup {
+    let number = match purpose {
+        Purpose::Crime | Purpose::Security | Purpose::Misconduct => 3,
+        Purpose::SubjectAccess | Purpose::Insurance | Purpose::Maintenance => 4,
+    };
+    MopiGroup::new(number).expect("3 and 4 are groups")
+}
+
+/// When footage of a group must be looked at again at the latest, from `now`.
+#[must_use]
+pub fn latest_review(group: MopiGroup, now: WallTime) -> WallTime {
+    let years = match group.number() {
+        1 | 2 => 10,
+        3 => 6,
+        _ => 1,
+    };
+    now.plus_seconds(years * YEAR_S)
+}
+
+/// The grounds of an order.
+///
+/// # Errors
+/// `review-invalid`, when the date is over, or later than the group has it.
+pub fn decide(asked: Asked, purpose: Purpose, now: WallTime) -> Result<Grounds, Refusal> {
+    let mopi_group = asked.mopi_group.unwrap_or_else(|| group_of(purpose));
+    let latest = latest_review(mopi_group, now);
+    let review_at = asked.review_at.unwrap_or(latest);
+    if review_at <= now || review_at > latest {
+        return Err(Refusal::new(
+            Code::ReviewInvalid,
+            format!(
+                "the review date {review_at} is not between now and {latest}, the latest that MoPI \
+                 group {} has: name an earlier date or leave it out",
+                mopi_group.number()
+            ),
+        ));
+    }
+    let basis = asked.basis.unwrap_or_else(|| basis_of(purpose));
+    Ok(Grounds { basis, mopi_group, review_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grounds_follow_from_the_purpose_unless_said() {
+        let now: WallTime = "2026-11-21T12:00:00Z".parse().unwrap();
+        for (purpose, basis, group, review) in [
+            (Purpose::Crime, "cpia", 3, "2032-11-19T12:00:00Z"),
+            (Purpose::Security, "law-enforcement", 3, "2032-11-19T12:00:00Z"),
+            (Purpose::Misconduct, "misconduct", 3, "2032-11-19T12:00:00Z"),
+            (Purpose::SubjectAccess, "data-rights", 4, "2027-11-21T12:00:00Z"),
+            (Purpose::Insurance, "legal-claim", 4, "2027-11-21T12:00:00Z"),
+        ] {
+            let grounds = decide(Asked::default(), purpose, now).unwrap();
+            assert_eq!(grounds.basis.as_str(), basis);
+            assert_eq!(grounds.mopi_group.number(), group);
+            assert_eq!(grounds.review_at, review.parse().unwrap(), "{purpose}");
+        }
+        let said = Asked {
+            basis: Some(LegalBasis::DataRights),
+            mopi_group: MopiGroup::new(1),
+            review_at: Some(now.plus_seconds(9 * YEAR_S)),
+        };
+        let grounds = decide(said, Purpose::Crime, now).unwrap();
+        assert_eq!((grounds.basis, grounds.mopi_group.number()), (LegalBasis::DataRights, 1));
+        for bad in [now, now.plus_seconds(11 * YEAR_S)] {
+            let asked = Asked { review_at: Some(bad), ..said };
+            assert_eq!(decide(asked, Purpose::Crime, now).unwrap_err().code(), Code::ReviewInvalid);
+        }
+    }
+}
