@@ -6,6 +6,7 @@ mod histories;
 mod log;
 mod model;
 mod never_forks;
+mod rebuilds;
 mod stories;
 mod torn;
 mod worn_disc;
