@@ -174,7 +174,8 @@ fn scrub(section: &mut Section<'_>) -> Rules {
             0
         }
     };
-    let bytes_per_second_max = section.number("bytes_per_second_max", 65_536..=1 << 40, 100_000_000);
+    let bytes_per_second_max =
+        section.number("bytes_per_second_max", 65_536..=1 << 40, 100_000_000);
     Rules { pass_s, bytes_per_second_max }
 }
 

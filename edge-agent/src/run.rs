@@ -11,10 +11,10 @@ use host::{Clock, Tasks};
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
+use crate::scrub::{self, Scrubber};
 use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
 use crate::witness::{Witness, WitnessError};
-use crate::scrub::{self, Scrubber};
 use crate::{link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.

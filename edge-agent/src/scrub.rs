@@ -26,8 +26,6 @@ pub use plan::Rules;
 use plan::{Next, Plan};
 pub use second_copy::{NoCopy, SecondCopy};
 
-/// Damaged segments that one round asks the second place for.
-const ROUND_MAX: usize = 64;
 /// The longest sleep before the thread looks whether it should end.
 const LOOK_MS: u64 = 500;
 
@@ -36,8 +34,8 @@ const LOOK_MS: u64 = 500;
 pub enum Done {
     /// A segment was read.
     Read(CameraId, Seq, Verdict),
-    /// A damaged segment is sound again.
-    Repaired(CameraId, Seq),
+    /// The second place was asked for all that is damaged; so many are sound again.
+    Mended(usize),
     /// Nothing to do for so many milliseconds.
     Rest(u64),
 }
@@ -67,13 +65,11 @@ impl Scrubber {
         let damaged = self.store.damaged();
         match self.plan.next(now, tick, at.begun, at.until, damaged.len()) {
             Next::Mend => {
-                for (camera, seq) in damaged.into_keys().take(ROUND_MAX) {
-                    if self.mend(&camera, seq)? {
-                        return Ok(Done::Repaired(camera, seq));
-                    }
+                let mut mended = 0;
+                for (camera, seq) in damaged.into_keys() {
+                    mended += usize::from(self.mend(&camera, seq)?);
                 }
-                self.plan.handle_round(tick);
-                Ok(Done::Rest(0))
+                Ok(Done::Mended(mended))
             }
             Next::Begin => {
                 self.store.set_scrubbed(&at.begin(now))?;
@@ -93,11 +89,7 @@ impl Scrubber {
         }
     }
 
-    fn look(
-        &self,
-        row: &SegmentRow,
-        rest: &mut dyn FnMut(u64),
-    ) -> Result<Verdict, StoreError> {
+    fn look(&self, row: &SegmentRow, rest: &mut dyn FnMut(u64)) -> Result<Verdict, StoreError> {
         let stored_bytes = self.store.stats()?.bytes;
         let rate = self.plan.bytes_per_second(stored_bytes);
         let verdict = self.store.examine(row, &mut |bytes| rest(plan::rest_ms(bytes, rate)))?;

@@ -96,8 +96,8 @@ pub use error::StoreError;
 pub use holds::{PlaceHold, reaches};
 pub use key::expiry::SegmentRow;
 pub use open_file::{OpenFile, OpenSegment, Stored};
-pub use rebuild::Reading;
 pub use read::{CameraStats, Found, Stats};
+pub use rebuild::Reading;
 pub use recover::Recovery;
 pub use salvage::Salvaged;
 
@@ -185,6 +185,7 @@ impl Store {
         // A step of the clock is seen before footage is dated by it: the key that signs the segment
         // must cover its time, though the clock may be set right again before it is closed.
         self.core.make_ready()?;
+        volume::is_here(&self.core)?;
         let mut line = self.core.line(camera)?;
         salvage::settle(&self.core, camera, &mut line)?;
         open_file::open(&self.core, camera, &mut line, ask)

@@ -5,6 +5,7 @@
 mod camera;
 mod crash;
 mod deploy;
+mod disc;
 mod fleet;
 mod full_disc;
 mod holds;

@@ -31,7 +31,12 @@ impl Copies {
 }
 
 impl SecondCopy for Copies {
-    fn fetch(&self, camera: &CameraId, seq: Seq, bytes_max: u64) -> Result<Option<Vec<u8>>, String> {
+    fn fetch(
+        &self,
+        camera: &CameraId,
+        seq: Seq,
+        bytes_max: u64,
+    ) -> Result<Option<Vec<u8>>, String> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((runtime, connection)) = now else {
             return Err("no link to the controller".to_owned());

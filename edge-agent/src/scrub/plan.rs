@@ -58,9 +58,8 @@ impl Plan {
         until: Option<WallTime>,
         damaged: usize,
     ) -> Next {
-        let due = self.asked.is_none_or(|(at, known)| {
-            damaged > known || tick.ms_since(at) >= ROUND_MS
-        });
+        let due =
+            self.asked.is_none_or(|(at, known)| damaged > known || tick.ms_since(at) >= ROUND_MS);
         if damaged > 0 && due {
             self.asked = Some((tick, damaged));
             return Next::Mend;
@@ -71,17 +70,11 @@ impl Plan {
         if begun.is_some() {
             return Next::Read;
         }
-        let pass_us = i64::try_from(self.rules.pass_s).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let pass_us =
+            i64::try_from(self.rules.pass_s).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         // Behind a clock that was stepped back, a pass too many is better than none.
         let is_due = until.is_none_or(|until| !(0..pass_us).contains(&now.micros_since(until)));
         if is_due { Next::Begin } else { Next::Rest(IDLE_MS) }
-    }
-
-    /// The second place was asked for all of it in vain.
-    pub fn handle_round(&mut self, tick: Tick) {
-        if let Some((at, _)) = &mut self.asked {
-            *at = tick;
-        }
     }
 
     /// Reads so many bytes a second of `stored_bytes`: three quarters of the time is enough for all.

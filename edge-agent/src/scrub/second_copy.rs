@@ -10,7 +10,8 @@ pub trait SecondCopy: Send + Sync {
     ///
     /// # Errors
     /// Why the second place did not answer.
-    fn fetch(&self, camera: &CameraId, seq: Seq, bytes_max: u64) -> Result<Option<Vec<u8>>, String>;
+    fn fetch(&self, camera: &CameraId, seq: Seq, bytes_max: u64)
+    -> Result<Option<Vec<u8>>, String>;
 }
 
 /// No second place.

@@ -17,7 +17,9 @@ use std::sync::atomic::Ordering;
 use custody::chain::{self, Head};
 use custody::dsse::Envelope;
 use custody::manifest::Mask;
-use custody::record::{Damage, DamageOutcome, Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement};
+use custody::record::{
+    Damage, DamageOutcome, Heartbeat, Hold, MaskChange, Record, SegmentRef, Statement,
+};
 use custody::sealed::SealedSegment;
 use custody::{CameraId, Digest, HoldId, Seq, tree};
 
@@ -30,6 +32,7 @@ use super::key::link::{self, LinkRow, Linked};
 use super::key::tally::Tally;
 use super::key::{Family, Reader, entry, fact, mask};
 use super::path;
+use super::volume::LOST_AND_FOUND;
 
 mod grown;
 mod signed;
@@ -362,9 +365,8 @@ fn compare_counts(core: &Core, seen: &mut Checked, told: &Told) -> Result<(), St
 
 /// Compares what is remembered of damage with what the log tells of footage that is still stored.
 fn compare_damage(core: &Core, seen: &mut Checked, told: &Told) {
-    let is_stored = |key: &&(CameraId, Seq)| {
-        told.links.get(*key).is_some_and(|row| row.stored().is_some())
-    };
+    let is_stored =
+        |key: &&(CameraId, Seq)| told.links.get(*key).is_some_and(|row| row.stored().is_some());
     let known = lock(&core.damaged);
     if !known.keys().filter(is_stored).eq(told.damaged.iter().filter(is_stored)) {
         seen.note("damage", "it is not what the log tells");
@@ -452,6 +454,9 @@ fn look_for_strays(
     let mut pending = vec![core.segments.clone()];
     while let Some(folder) = pending.pop() {
         for path in super::rebuild::list(&folder)? {
+            if path.ends_with(LOST_AND_FOUND) {
+                continue;
+            }
             if path.is_dir() {
                 pending.push(path);
             } else if !expected.contains(&path)

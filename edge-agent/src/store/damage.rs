@@ -22,7 +22,7 @@ use super::disc::Step;
 use super::index::Batch;
 use super::key::expiry::{self, SegmentRow};
 use super::key::{self, Family, Writer, after_prefix, damaged, fact};
-use super::{path, rebuild, read, salvage};
+use super::{path, read, rebuild, salvage};
 use crate::limits;
 
 /// Read at once.

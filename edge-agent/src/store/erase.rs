@@ -19,7 +19,7 @@ use super::key::condemned::CondemnedRow;
 use super::key::expiry::{self, SegmentRow};
 use super::key::link::{self, FileFacts, LinkRow, Linked};
 use super::key::{Family, after_prefix};
-use super::{path, read, rebuild};
+use super::{path, read, rebuild, volume};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -135,6 +135,10 @@ pub(super) fn unlink_condemned(core: &Core, limit: usize) -> Result<usize, Store
             row.map(|(key, value)| CondemnedRow::decode(site, &key, &value)).transpose()
         })
         .collect::<Result<_, _>>()?;
+    if !rows.is_empty() {
+        // On a disc that is away nothing is missing.
+        volume::is_here(core)?;
+    }
     let mut batch = Batch::default();
     let mut folders = BTreeSet::new();
     for row in &rows {

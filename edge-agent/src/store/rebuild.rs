@@ -234,8 +234,7 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
 
 /// Refuses to answer for a span of which footage is not read in yet, and has it read next.
 pub(super) fn is_known(core: &Core, camera: &CameraId, span: Span) -> Result<(), StoreError> {
-    let is_unread =
-        lock(&core.unread).as_mut().is_some_and(|unread| unread.touches(camera, span));
+    let is_unread = lock(&core.unread).as_mut().is_some_and(|unread| unread.touches(camera, span));
     if is_unread {
         return Err(StoreError::refused(format!(
             "older footage of {camera} is still being read in after the index was lost; what you ask \
@@ -421,11 +420,7 @@ fn manifest_of(end: &[u8]) -> Option<Envelope> {
 }
 
 /// The camera's hour folders from hour `from` on, in the order of time.
-fn hours_of(
-    core: &Core,
-    camera: &CameraId,
-    from: u64,
-) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+fn hours_of(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let folder = core.segments.join(camera.name());
     let first_hour = path::hour_folder(&core.segments, camera, from);
     let first_day = first_hour.parent().unwrap_or(&folder).to_owned();

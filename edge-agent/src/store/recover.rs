@@ -222,12 +222,9 @@ fn damaged(family: Family) -> StoreError {
 
 /// Counts this opening on both sides, see `volume`. A disc that takes no writes is not counted: the
 /// store opens, and the gaps say what the disc does.
-fn count_opening(
-    core: &Core,
-    found: &volume::Found,
-    verdict: &Verdict,
-) -> Result<(), StoreError> {
-    let (Verdict::Same(volume) | Verdict::New(volume) | Verdict::IndexLost(volume)) = verdict else {
+fn count_opening(core: &Core, found: &volume::Found, verdict: &Verdict) -> Result<(), StoreError> {
+    let (Verdict::Same(volume) | Verdict::New(volume) | Verdict::IndexLost(volume)) = verdict
+    else {
         return Ok(());
     };
     let number = found.next_opening();

@@ -18,8 +18,8 @@ use super::core::{Core, Line, Writing};
 use super::disc::Step;
 use super::key::opened::OpenedRow;
 use super::open_file::{Closing, Stored, discard, link_in};
-use super::path;
 use super::signing::{self, Signed};
+use super::{path, volume};
 use crate::seal;
 
 /// What became of a segment that nobody closed.
@@ -53,6 +53,7 @@ pub(super) fn settle(
         }
         Writing::Abandoned(row) => row.clone(),
     };
+    volume::is_here(core)?;
     let salvaged = salvage(core, camera, line, &row)?;
     line.writing = Writing::Nothing;
     core.leave_epoch(row.epoch);

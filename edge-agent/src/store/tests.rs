@@ -7,6 +7,7 @@ mod holds;
 mod log;
 mod model;
 mod never_forks;
+mod rebuilds;
 mod stories;
 mod torn;
 mod worn_disc;

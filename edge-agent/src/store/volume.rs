@@ -28,7 +28,12 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::core::Core;
+use super::key::{Family, fact};
 use crate::seal::key_ring;
+
+/// A folder of the file system's own.
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
 
 /// Holds the state folder until it is dropped.
 #[derive(Debug)]
@@ -104,7 +109,12 @@ pub(super) fn look(state_dir: &Path) -> Result<Found, StoreError> {
     })?;
     let has_footage = fs::read_dir(&segments)
         .and_then(|mut listing| {
-            listing.try_fold(false, |found, entry| Ok(found || entry?.file_type()?.is_dir()))
+            listing.try_fold(false, |found, entry| {
+                let entry = entry?;
+                // Every new ext4 has an empty one.
+                let is_footage = entry.file_name() != LOST_AND_FOUND && entry.file_type()?.is_dir();
+                Ok(found || is_footage)
+            })
         })
         .map_err(|source| StoreError::DiscFault {
             what: format!("reading {}", segments.display()),
@@ -114,6 +124,26 @@ pub(super) fn look(state_dir: &Path) -> Result<Found, StoreError> {
     let found =
         Found { state: (a.clone(), read(&a)?), segments: (b.clone(), read(&b)?), has_footage };
     Ok(found)
+}
+
+/// In mid-run: whether the segment disc is still there, and the one that this run began with. Asked
+/// before a segment is begun or closed by recovery, and before files are removed: a disc that is away
+/// leaves an empty folder of another disc in its place, in which nothing is missed and nothing must
+/// be kept.
+pub(super) fn is_here(core: &Core) -> Result<(), StoreError> {
+    let path = core.segments.join("volume.json");
+    let away = |source| {
+        let what = format!("looking for the segment disc at {}", core.segments.display());
+        StoreError::DiscFault { what, source }
+    };
+    let bytes = fs::read(&path).map_err(away)?;
+    let file: VolumeFile =
+        serde_json::from_slice(&bytes).map_err(|error| away(io::Error::other(error)))?;
+    let volume = core.index.get(Family::Facts, fact::VOLUME)?;
+    if volume.as_deref() == Some(file.volume.as_bytes()) {
+        return Ok(());
+    }
+    Err(away(io::Error::other("another disc is mounted there; mount the one that belongs here")))
 }
 
 fn read(path: &Path) -> Result<Option<VolumeFile>, StoreError> {

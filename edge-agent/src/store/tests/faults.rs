@@ -296,3 +296,65 @@ fn a_disc_that_is_full_at_the_start_still_lets_the_store_open() {
     sound(&store);
     assert_eq!(super::chain(&store, site.ext_01()), ["segment", "recovered", "disc-full"]);
 }
+
+#[test]
+fn while_the_segment_disc_is_away_nothing_is_kept_elsewhere_and_nothing_is_forgotten() {
+    let site = Site::new();
+    let (store, _) = site.start();
+    let camera = site.ext_01();
+    site.record(&store, camera, 2).unwrap();
+    site.record(&store, site.ext_02(), 2).unwrap();
+    let mut file = site.open(&store, camera).unwrap();
+    site.append(&mut file).unwrap();
+    drop(file);
+    let rows = store.expiring(WallTime(i64::MAX - 1), None, 100).unwrap();
+    let of: Vec<_> = rows.iter().filter(|row| row.camera == *site.ext_02()).collect();
+    let refs: Vec<_> = of.iter().map(|row| row.reference()).collect();
+    store.condemn(site.ext_02(), &refs, EraseReason::DiscFull).unwrap();
+
+    // The disc is unmounted: an empty folder of another disc lies there.
+    let (segments, away) = (site.folder().join("segments"), site.folder().join("away"));
+    host::durable::rename(&segments, &away).unwrap();
+    std::fs::create_dir(&segments).unwrap();
+    for refused in [
+        site.open(&store, camera).map(drop),
+        site.open(&store, site.ext_02()).map(drop),
+        store.gap(camera, None, site.clock.now(), GapReason::DiscFault, ""),
+        store.unlink_condemned().map(drop),
+    ] {
+        assert!(matches!(refused, Err(StoreError::DiscFault { .. })), "{refused:?}");
+    }
+    assert_eq!(std::fs::read_dir(&segments).unwrap().count(), 0, "nothing lies on another disc");
+
+    // It is back: the fragment that was synced is there, and what was to go goes.
+    std::fs::remove_dir(&segments).unwrap();
+    host::durable::rename(&away, &segments).unwrap();
+    site.clock.advance_ms(5000);
+    store.gap(camera, None, site.clock.now(), GapReason::DiscFault, "").unwrap();
+    assert_eq!(super::chain(&store, camera), ["segment", "recovered", "disc-fault"]);
+    assert_eq!(store.unlink_condemned().unwrap(), 1);
+    sound(&store);
+}
+
+#[test]
+fn a_new_file_system_with_its_own_folder_is_no_footage() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.folder().join("segments/lost+found")).unwrap();
+    let (store, _) = site.start();
+    site.record(&store, site.ext_01(), 1).unwrap();
+    sound(&store);
+}
+
+#[test]
+fn an_older_copy_of_the_segment_disc_is_refused_by_name() {
+    let site = Site::new();
+    drop(site.start());
+    let volume = site.folder().join("segments/volume.json");
+    let older = std::fs::read(&volume).unwrap();
+    drop(site.start());
+    drop(site.start());
+    std::fs::write(&volume, older).unwrap();
+    let refused = site.start_on(Arc::new(super::super::RealDisc)).err().unwrap();
+    assert!(matches!(refused, StoreError::Volume { .. }), "{}", told(&refused));
+    assert!(told(&refused).contains("is an older copy"), "{}", told(&refused));
+}

@@ -14,7 +14,9 @@ use custody::record::{EraseReason, GapReason};
 use custody::{CameraId, WallTime};
 
 use super::super::core::lock;
-use super::super::{Depth, Disc, OpenFile, PlaceHold, RealDisc, Recovery, SegmentRow, Store, StoreError};
+use super::super::{
+    Depth, Disc, OpenFile, PlaceHold, RealDisc, Recovery, SegmentRow, Store, StoreError,
+};
 use super::dice::Dice;
 use super::model::{Model, Sure};
 use super::worn_disc::{EIO, ENOSPC, EROFS, Fault, WornDisc};
@@ -80,7 +82,8 @@ impl History {
         self.tell("last start");
         let run = self.start(None).expect("a sound disc starts");
         for camera in self.site.cameras.clone() {
-            let mut file = run.store.open_segment(&camera, ask(self.now(), Some("started"))).unwrap();
+            let mut file =
+                run.store.open_segment(&camera, ask(self.now(), Some("started"))).unwrap();
             self.site.append(&mut file).unwrap();
             file.close(self.now(), 0, None).unwrap();
         }
@@ -438,8 +441,7 @@ impl History {
     fn sweep(&mut self, run: &mut Run) -> Result<(), StoreError> {
         let full = self.dice.hit(20);
         self.tell(format!("sweep{}", if full { ", disc full" } else { "" }));
-        let before =
-            if full { WallTime(i64::MAX - 1) } else { self.now().plus_seconds(-RETAIN_S) };
+        let before = if full { WallTime(i64::MAX - 1) } else { self.now().plus_seconds(-RETAIN_S) };
         let limit = if full { 3 } else { 512 };
         let rows = run.store.expiring(before, None, limit)?;
         let reason = if full { EraseReason::DiscFull } else { EraseReason::Retention };
