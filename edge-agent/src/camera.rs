@@ -24,7 +24,8 @@
 //! several at once gives new parameters at every change, and so a new segment.
 //!
 //! **Lost packets** are what the packet numbers leave out, as `retina` counts them, signed in each
-//! manifest. On TCP nothing is lost on the way: the camera dropped them. A number that goes back on
+//! manifest: never more than were lost, and fewer where losses follow each other within pictures that
+//! are lost anyway (31 of 33 at 10 %, 92 of 145 at 40 %). On TCP nothing is lost on the way: the camera dropped them. A number that goes back on
 //! TCP, or comes twice, ends the session (`stream-garbage`): the camera is broken there.
 
 use std::fmt;
