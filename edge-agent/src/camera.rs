@@ -4,8 +4,12 @@
 //! |---|---|
 //! | [`address`] | where a camera is and how to log in; never shows the password |
 //! | [`timeline`] | RTP time to wall time: anchor, drift, jumps (pure) |
+//! | [`drift`] | how much faster the camera's media clock runs (pure) |
 //! | [`sender_clock`] | how far the camera's clock is from ours, by its RTCP reports (pure) |
 //! | [`watch`] | when to give a session up, and how long to wait before the next (pure) |
+//! | [`strays`] | packets of sessions that are no longer ours (pure) |
+//! | [`gate`] | how many cameras of a site are connected to at once |
+//! | [`facts`] | the numbers that session and recorder tell each other past the queue |
 //! | [`outbox`] | the bounded queue to the recorder, and what it drops when full |
 //! | [`stream`] | what `retina` says about a stream, in our words (pure) |
 //! | [`worker`] | one RTSP session after another, by `retina` |
@@ -18,6 +22,11 @@
 //! `hvc1` samples must not carry them; their bytes stand unchanged in
 //! [`Parameters::decoder_config`]. One SPS, PPS and VPS at a time is kept: a camera that uses
 //! several at once gives new parameters at every change, and so a new segment.
+//!
+//! **Lost packets** are what the packet numbers leave out, as `retina` counts them, signed in each
+//! manifest: never more than were lost, and fewer where losses follow each other within pictures that
+//! are lost anyway (31 of 33 at 10 %, 92 of 145 at 40 %). On TCP nothing is lost on the way: the camera dropped them. A number that goes back on
+//! TCP, or comes twice, ends the session (`stream-garbage`): the camera is broken there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,14 +37,20 @@ use custody::WallTime;
 pub mod address;
 #[cfg(test)]
 pub(crate) mod clip;
+pub mod drift;
+pub mod facts;
+pub mod gate;
 pub mod outbox;
 pub mod sender_clock;
+pub mod strays;
 pub mod stream;
 pub mod timeline;
 pub mod watch;
 pub mod worker;
 
 pub use address::{Address, BadAddress};
+pub use facts::Facts;
+pub use gate::Gate;
 pub use worker::{Settings, run};
 
 /// Which compression a stream uses. Everything else is refused by name.

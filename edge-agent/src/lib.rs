@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`camera`] | gets coded frames, or says that there are none, and why |
 //! | [`mask`] | burns masks in before anything is kept; fails closed |
-//! | [`segment`] | turns frames into one fragment per GOP and segments of about a minute |
+//! | [`segment`] | turns frames into fragments of 2 s at most and segments of about a minute |
 //! | [`seal`] | makes a fragment evidence: commits, seals, signs |
 //! | [`store`] | keeps it through power loss, and proves it |
 //! | [`record`] | drives one camera through the rooms above |

@@ -18,7 +18,7 @@ use custody::{CameraId, WallTime};
 use host::{Clock, Tasks};
 use tokio::sync::mpsc;
 
-use crate::camera::{self, Address, Event, Reason};
+use crate::camera::{self, Address, Event, Facts, Reason};
 use crate::config::{Camera, Masking, Recording};
 use crate::mask;
 use crate::segment::cut::{self, Cutter};
@@ -45,6 +45,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where its tasks hang.
     pub tasks: Tasks,
+    /// How many cameras are connected to at once.
+    pub gate: camera::Gate,
     /// Told when the process must end: a failed sync, a mask thread that panicked.
     pub fatal: mpsc::Sender<String>,
 }
@@ -72,7 +74,8 @@ fn lock(health: &Mutex<Health>) -> MutexGuard<'_, Health> {
 /// Starts recording `camera`. Ends when `parts.tasks` is asked to stop, its segment closed.
 #[must_use]
 pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
-    let health = Arc::new(Mutex::new(Health::default()));
+    let facts = Facts::default();
+    let health = Arc::new(Mutex::new(Health::of(facts.clone())));
     let recorder = Recorder { camera: camera.clone(), health: health.clone() };
     let (events, received) = camera::outbox::queue();
     let address = match camera.address_with_credentials() {
@@ -82,7 +85,8 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
             camera.address.clone()
         }
     };
-    let settings = session_settings(address, &recording);
+    let mut settings = session_settings(address, &recording);
+    (settings.gate, settings.facts) = (parts.gate.clone(), facts.clone());
     // The camera stops first; then the queues run dry, the segment is closed, the recorder ends.
     let tasks = parts.tasks.clone();
     let stop = async move { tasks.stopping().await };
@@ -98,6 +102,7 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
         keeper: Some(Keeper::new(parts.store.clone(), camera.id.clone(), now, approver)),
         id: camera.id.clone(),
         health,
+        facts,
         parts: parts.clone(),
         cause: Cause::starting(),
         gap_signed: now,
@@ -155,6 +160,7 @@ struct Task {
     /// Away only while it works on a blocking thread.
     keeper: Option<Keeper>,
     health: Arc<Mutex<Health>>,
+    facts: Facts,
     parts: Parts,
     cause: Cause,
     /// When footage or a gap was last signed.
@@ -247,7 +253,7 @@ impl Task {
     async fn take(&mut self, output: mask::Output) {
         match &output {
             mask::Output::Frame(frame) => lock(&self.health).handle_frame(frame),
-            mask::Output::Connected => {}
+            mask::Output::Connected => lock(&self.health).handle_session(),
             mask::Output::Jump { from, to } => {
                 let detail = format!("the camera's time went from {from} to {to}");
                 self.note(Cause::of(GapReason::TimestampJump, detail));
@@ -322,8 +328,9 @@ impl Task {
         match outcome {
             Outcome::Kept { until } => {
                 self.gap_signed = self.gap_signed.max(until);
+                self.facts.set_written(self.parts.clock.tick().0);
                 if healthy {
-                    lock(&self.health).handle_kept();
+                    lock(&self.health).handle_kept(self.parts.clock.now());
                 }
             }
             Outcome::Nothing => {}

@@ -15,7 +15,7 @@ use crate::scrub::{self, Scrubber};
 use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
 use crate::witness::{Witness, WitnessError};
-use crate::{link, record, retention};
+use crate::{camera, link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -54,8 +54,13 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
-    let parts =
-        record::Parts { store: store.clone(), clock: clock.clone(), tasks: tasks.clone(), fatal };
+    let parts = record::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        gate: camera::Gate::default(),
+        fatal,
+    };
     let recorders: Vec<_> = config
         .cameras
         .iter()

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`cameras`] | real RTSP cameras (GStreamer) from clips, that can go away and come back |
+//! | [`captured`] | sessions of real servers, captured and played again, also bent |
 //! | [`faulty`] | an RTSP camera that misbehaves in one chosen way |
 //! | [`foreign`] | verifiers, witnesses and authorities that nobody here wrote |
 //! | [`footage`] | the clips, and their access units |
@@ -16,6 +17,7 @@
 //! | [`dice`] | random numbers that replay |
 
 pub mod cameras;
+pub mod captured;
 pub mod dice;
 pub mod eventually;
 pub mod faulty;

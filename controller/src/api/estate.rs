@@ -207,5 +207,7 @@ fn camera(id: &CameraId, presence: Option<&Presence>) -> v1::Camera {
         camera_offset_ms: report.camera_offset_ms,
         detail: report.detail,
         place: report.place,
+        gop_ms: report.gop_ms,
+        drift_ppm: report.drift_ppm,
     }
 }

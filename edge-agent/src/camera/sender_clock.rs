@@ -6,6 +6,10 @@
 //! report may be late, and a camera may say nonsense once, so the middle one of the last five is
 //! taken: a clock that was set shows after three reports, 15 s at the usual rate.
 //!
+//! A report also pairs the camera's clock with its media clock, so it tells when a frame was taken
+//! and not merely when it came. That is believed only when three reports agree to 50 ms: cameras
+//! that pair nonsense are common. The timeline believes it only as far as it could be true.
+//!
 //! | a report's time | is |
 //! |---|---|
 //! | 0 | "I have no clock", by the RFC: left out |
@@ -17,10 +21,18 @@ use std::collections::VecDeque;
 
 use custody::WallTime;
 
+use super::timeline::ticks_to_us;
+
 /// Reports that are looked at together: odd, so that there is a middle one.
 const REPORTS: usize = 5;
 /// A report older than this says nothing of now: twelve times the usual rate.
 const AGE_US_MAX: i64 = 60_000_000;
+/// Reports that must agree on what the media clock shows.
+const AGREEING: usize = 3;
+/// How closely: at 1000 parts in a million of drift, five reports differ by 20 ms.
+const AGREEMENT_US: i64 = 50_000;
+/// Beyond this a camera's clock is wrong enough to see to: a second.
+pub const OFFSET_MS_ALARM: i64 = 1000;
 /// From 1900 to 1970.
 const UNIX_SECONDS: i64 = 2_208_988_800;
 /// Seconds in one round of the format.
@@ -39,16 +51,20 @@ struct Report {
     arrived: WallTime,
     /// The camera's clock minus the recorder's, microseconds.
     offset_us: i64,
+    /// What the camera's clock showed when the session's media clock stood at 0.
+    zero: Option<WallTime>,
 }
 
 impl SenderClock {
-    /// A report with this NTP timestamp (32 bits of seconds, 32 of their fraction) arrived.
-    pub fn handle_report(&mut self, ntp: u64, arrived: WallTime) {
+    /// A report with this NTP timestamp (32 bits of seconds, 32 of their fraction) arrived; `pts` is
+    /// where it puts the session's media clock at that moment, in 90 kHz ticks.
+    pub fn handle_report(&mut self, ntp: u64, pts: Option<i64>, arrived: WallTime) {
         let Some(said) = camera_time(ntp, arrived) else { return };
         if self.recent.len() == REPORTS {
             self.recent.pop_front();
         }
-        self.recent.push_back(Report { arrived, offset_us: said.micros_since(arrived) });
+        let zero = pts.map(|pts| said.plus_micros(ticks_to_us(pts).saturating_neg()));
+        self.recent.push_back(Report { arrived, offset_us: said.micros_since(arrived), zero });
     }
 
     /// One of the two clocks was set: what was heard before says nothing any more.
@@ -60,14 +76,34 @@ impl SenderClock {
     /// for a minute.
     #[must_use]
     pub fn offset_ms(&self, now: WallTime) -> Option<i64> {
-        let fresh = self
-            .recent
-            .iter()
-            .filter(|report| (0..=AGE_US_MAX).contains(&now.micros_since(report.arrived)));
-        let mut offsets: Vec<i64> = fresh.map(|report| report.offset_us).collect();
+        Some(self.offset_us(now)?.saturating_add(500).div_euclid(1000))
+    }
+
+    /// When, on the recorder's clock, the camera took the frame that its media clock calls `pts`
+    /// (90 kHz ticks); none unless its reports agree.
+    #[must_use]
+    pub fn taken_at(&self, pts: i64, now: WallTime) -> Option<WallTime> {
+        let offset_us = self.offset_us(now)?;
+        let mut zeros: Vec<WallTime> = self.fresh(now).filter_map(|report| report.zero).collect();
+        zeros.sort_unstable();
+        let middle = *zeros.get(zeros.len() / 2)?;
+        let agrees = |zero: &&WallTime| zero.micros_since(middle).abs() <= AGREEMENT_US;
+        let agreed = zeros.iter().filter(agrees).count() >= AGREEING;
+        let on_ours = middle.plus_micros(offset_us.saturating_neg());
+        agreed.then(|| on_ours.plus_micros(ticks_to_us(pts)))
+    }
+
+    /// The middle one of what the fresh reports say.
+    fn offset_us(&self, now: WallTime) -> Option<i64> {
+        let mut offsets: Vec<i64> = self.fresh(now).map(|report| report.offset_us).collect();
         offsets.sort_unstable();
-        let middle = offsets.get(offsets.len() / 2)?;
-        Some(middle.saturating_add(500).div_euclid(1000))
+        offsets.get(offsets.len() / 2).copied()
+    }
+
+    fn fresh(&self, now: WallTime) -> impl Iterator<Item = &Report> {
+        self.recent
+            .iter()
+            .filter(move |report| (0..=AGE_US_MAX).contains(&now.micros_since(report.arrived)))
     }
 }
 
@@ -111,7 +147,7 @@ mod tests {
             .map(|n| {
                 let sent = START.plus_micros(n * EVERY_US);
                 let arrived = sent.plus_micros(late_us(n));
-                clock.handle_report(ntp(sent.plus_micros(offset_us(n))), arrived);
+                clock.handle_report(ntp(sent.plus_micros(offset_us(n))), None, arrived);
                 clock.offset_ms(arrived)
             })
             .collect()
@@ -175,19 +211,44 @@ mod tests {
             (60 << 32, SECOND_ROUND.plus_seconds(86_300), Some(160)),
         ] {
             let mut clock = SenderClock::default();
-            clock.handle_report(ntp, arrived);
+            clock.handle_report(ntp, None, arrived);
             assert_eq!(clock.offset_ms(arrived), expect_s.map(|s: i64| s * 1000), "{ntp:x}");
+        }
+    }
+
+    #[test]
+    fn reports_that_agree_tell_when_a_frame_was_taken_and_others_do_not() {
+        // A camera an hour ahead, 120 ms from picture to packet, reports 2 ms on their way.
+        let hour = 3_600_000_000;
+        let report = |clock: &mut SenderClock, n: i64, wrong_ticks: i64| {
+            let sent = START.plus_micros(n * EVERY_US);
+            let arrived = sent.plus_micros(2000);
+            let pts = n * 450_000 + wrong_ticks;
+            clock.handle_report(ntp(sent.plus_micros(hour)), Some(pts), arrived);
+            clock.taken_at(pts, arrived)
+        };
+        let mut clock = SenderClock::default();
+        assert_eq!([report(&mut clock, 0, 0), report(&mut clock, 1, 0)], [None, None]);
+        let told = report(&mut clock, 2, 0).unwrap();
+        assert!((0..=2500).contains(&told.micros_since(START.plus_micros(2 * EVERY_US))), "{told}");
+        // One report that pairs the clocks wrongly does not show; three that disagree say nothing.
+        assert!(report(&mut clock, 3, 900_000).is_some());
+        let mut clock = SenderClock::default();
+        for n in 0..5 {
+            assert_eq!(report(&mut clock, n, n * 9000), None, "{n}");
         }
     }
 
     proptest! {
         #[test]
         fn any_reports_give_an_offset_that_a_report_gave(
-            reports in prop::collection::vec((any::<u64>(), 0i64..4_000_000_000_000_000), 1..30)
+            reports in prop::collection::vec(
+                (any::<u64>(), any::<Option<i64>>(), 0i64..4_000_000_000_000_000), 1..30)
         ) {
             let mut clock = SenderClock::default();
-            for (ntp, arrived) in reports {
-                clock.handle_report(ntp, WallTime(arrived));
+            for (ntp, pts, arrived) in reports {
+                clock.handle_report(ntp, pts, WallTime(arrived));
+                let _any = clock.taken_at(pts.unwrap_or_default(), WallTime(arrived));
                 if let Some(ms) = clock.offset_ms(WallTime(arrived)) {
                     prop_assert!(ms.abs() < 140 * 366 * 86_400_000, "{ms}");
                 }

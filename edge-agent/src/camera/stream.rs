@@ -26,8 +26,20 @@ pub fn pick<'a>(
             _ => found.push(format!("{media}/{encoding}")),
         }
     }
-    let found = if found.is_empty() { "no stream at all".to_owned() } else { found.join(", ") };
-    Err(format!("the camera offers {found}; set it to H.264 or H.265"))
+    Err(remedy(&found))
+}
+
+/// What a technician must do about a camera that offers only these.
+fn remedy(found: &[String]) -> String {
+    const DO: &str = "in the camera's own settings set this stream's video encoding to H.264 or \
+                      H.265, or give Watchhouse the address of a stream that has it";
+    if found.is_empty() {
+        return format!("the camera offers no stream at all; {DO}");
+    }
+    let mjpeg = found.iter().any(|name| name.eq_ignore_ascii_case("video/jpeg"));
+    let name = if mjpeg { " (Motion JPEG)" } else { "" };
+    // First what to do: a long offer is cut off at the end.
+    format!("not recorded{name}: {DO}; it offers {}", found.join(", "))
 }
 
 /// Our form of a stream's parameters; `None` for other codecs or sizes beyond 65 535 pixels.
@@ -108,6 +120,15 @@ pub fn reason_of_text(text: &str, playing: bool) -> Reason {
     Reason::Garbage
 }
 
+/// Whether a session was ended by packets that are not its own: of a sender that it does not know,
+/// or on a channel that it did not ask for.
+#[must_use]
+pub fn is_foreign(text: &str) -> bool {
+    ["wrong ssrc after", "Received interleaved data on unassigned channel", "Expected ssrc="]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +143,7 @@ mod tests {
         assert_eq!(pick(offer.into_iter()), Ok((2, Codec::H265)));
         let error = pick(offer.into_iter().take(2)).unwrap_err();
         assert!(error.contains("audio/pcma, video/jpeg"), "{error}");
+        assert!(error.contains("Motion JPEG") && error.contains("H.264 or H.265"), "{error}");
         assert!(pick([].into_iter()).unwrap_err().contains("no stream"));
     }
 

@@ -3,16 +3,26 @@
 //! The first frame anchors the session: its media time is its arrival. From there media time
 //! alone moves the wall time, so that network jitter never shows in the footage's times. Two
 //! clocks never agree for long, so the mapping follows the recorder's clock, by at most 500 parts
-//! in a million, and never backwards. What that cannot explain is a jump:
+//! in a million, and never backwards. It follows when frames were taken, if the camera's reports
+//! tell that (`sender_clock`) and it can be true: not after the least late frame came, and at most
+//! a second before it. Else it follows when the least late frame comes. What that cannot explain is
+//! a jump:
 //!
 //! | seen | means | answer |
 //! |---|---|---|
 //! | mapped time more than 2 s ahead of arrival | a frame cannot come before it was made: a clock or the counter was set | jump, at once |
 //! | media time goes back by more than 2 s | the camera restarted its counter | jump, at once |
+//! | more than 16 frames in a row before an earlier one | no picture is put off by more than 16 others (H.264 A.3.1, H.265 A.4.1): the counter was set back by a little | jump |
 //! | mapped time more than 2 s behind arrival, for 2 s of arrivals | a clock was set, or frames come late for good | jump |
 //! | mapped time behind arrival for less | the network stalled and is catching up | no jump: the times are right |
+//!
+//! So a recorded time is never more than 2 s after the arrival of its frame, and before it only by as
+//! much as the frame was held up. A counter of 32 bits may wrap as it likes: its frames come here
+//! unwrapped, and a jump too large to be told from a wrap is one that arrival explains.
 
 use custody::WallTime;
+
+use super::drift::Drift;
 
 /// RTP clock of every H.264 and H.265 stream.
 pub const TICKS_PER_SECOND: i64 = 90_000;
@@ -23,11 +33,15 @@ const JUMP_US: i64 = 2_000_000;
 /// come all at once.
 const LATE_US: i64 = 2_000_000;
 /// The most that the mapping is bent, parts per million.
-const SLEW_PPM: i64 = 500;
+pub const SLEW_PPM: i64 = 500;
 /// Over which time the least lateness is taken for the clocks' true difference.
 const WINDOW_TICKS: i64 = 10 * TICKS_PER_SECOND;
 /// Differences below this are left alone, so that times keep the camera's own spacing.
 const DEADBAND_NS: i64 = 20_000_000;
+/// From taking a picture to its last packet's arrival: more is no camera's delay.
+const DELAY_US_MAX: i64 = 1_000_000;
+/// Pictures that may come before one that is shown earlier.
+const REORDERED_MAX: u32 = 16;
 
 /// Where a frame lies on the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +71,7 @@ impl Outcome {
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
     anchor: Option<Anchor>,
+    drift: Drift,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +85,8 @@ struct Anchor {
     /// The latest frame, by media time and by wall time.
     pts_last: i64,
     wall_last: WallTime,
+    /// Frames in a row that lie before `pts_last`.
+    behind: u32,
     window: Window,
     /// Since which arrival every frame was late by more than a jump.
     late_since: Option<WallTime>,
@@ -80,11 +97,24 @@ struct Anchor {
 struct Window {
     from: i64,
     late_us_min: i64,
+    /// That frame, by media time and by arrival.
+    least_late: (i64, WallTime),
 }
 
 impl Timeline {
     /// The wall time of the frame with media time `pts` (90 kHz ticks) that arrived at `arrived`.
     pub fn map(&mut self, pts: i64, arrived: WallTime) -> Outcome {
+        self.map_taken(pts, arrived, || None)
+    }
+
+    /// As [`Timeline::map`], for a frame that the camera says that it took at `taken`, by the
+    /// recorder's clock. It is asked once in ten seconds.
+    pub fn map_taken(
+        &mut self,
+        pts: i64,
+        arrived: WallTime,
+        taken: impl FnOnce() -> Option<WallTime>,
+    ) -> Outcome {
         let Some(anchor) = &mut self.anchor else {
             self.anchor = Some(Anchor::at(pts, arrived));
             return Outcome::Mapped(arrived);
@@ -93,14 +123,24 @@ impl Timeline {
         let mapped = anchor.place(pts);
         if anchor.jumped(pts, mapped, arrived) {
             self.anchor = Some(Anchor::at(pts, arrived));
+            self.drift = Drift::default();
             return Outcome::Jump { from: mapped, to: arrived };
         }
-        anchor.learn(pts, arrived.micros_since(mapped));
+        if let Some((pts, arrived)) = anchor.learn(pts, mapped, arrived, taken) {
+            self.drift.handle_point(ticks_to_us(pts), arrived);
+        }
         // A frame out of order (B-frames) keeps its media time; its wall time never goes back.
         let wall = mapped.max(anchor.wall_last);
         anchor.wall_last = wall;
         anchor.pts_last = anchor.pts_last.max(pts);
         Outcome::Mapped(wall)
+    }
+
+    /// How much faster the camera's media clock runs than the recorder's, parts per million;
+    /// negative when it is slow. None before a minute without a jump.
+    #[must_use]
+    pub fn drift_ppm(&self) -> Option<i64> {
+        self.drift.ppm()
     }
 }
 
@@ -113,7 +153,8 @@ impl Anchor {
             owed_ns: 0,
             pts_last: pts,
             wall_last: wall,
-            window: Window { from: pts, late_us_min: i64::MAX },
+            behind: 0,
+            window: Window::at(pts, wall),
             late_since: None,
         }
     }
@@ -134,8 +175,10 @@ impl Anchor {
 
     fn jumped(&mut self, pts: i64, mapped: WallTime, arrived: WallTime) -> bool {
         let late_us = arrived.micros_since(mapped);
+        let early_us = mapped.max(self.wall_last).micros_since(arrived);
         let back_us = ticks_to_us(self.pts_last.saturating_sub(pts));
-        if late_us < -JUMP_US || back_us > JUMP_US {
+        self.behind = if pts < self.pts_last { self.behind.saturating_add(1) } else { 0 };
+        if early_us > JUMP_US || back_us > JUMP_US || self.behind > REORDERED_MAX {
             return true;
         }
         if late_us <= JUMP_US {
@@ -146,16 +189,37 @@ impl Anchor {
         arrived.micros_since(since) >= LATE_US
     }
 
-    /// Frames can be late but not early, so the least late one tells how the clocks stand.
-    fn learn(&mut self, pts: i64, late_us: i64) {
-        self.window.late_us_min = self.window.late_us_min.min(late_us);
+    /// Frames can be late but not early, so the least late one tells how the clocks stand. Gives
+    /// that frame when its window is over.
+    fn learn(
+        &mut self,
+        pts: i64,
+        mapped: WallTime,
+        arrived: WallTime,
+        taken: impl FnOnce() -> Option<WallTime>,
+    ) -> Option<(i64, WallTime)> {
+        let late_us = arrived.micros_since(mapped);
+        if late_us < self.window.late_us_min {
+            self.window.late_us_min = late_us;
+            self.window.least_late = (pts, arrived);
+        }
         if pts.saturating_sub(self.window.from) < WINDOW_TICKS {
-            return;
+            return None;
         }
         // In bounds: a difference above JUMP_US never stays.
-        let found_ns = self.window.late_us_min.clamp(-JUMP_US, JUMP_US) * 1000;
+        let arrival_us = self.window.late_us_min.clamp(-JUMP_US, JUMP_US);
+        let possible = (arrival_us - DELAY_US_MAX)..=(arrival_us + DEADBAND_NS / 1000);
+        let taken_us = taken().map(|taken| taken.micros_since(mapped));
+        let found_ns = taken_us.filter(|us| possible.contains(us)).unwrap_or(arrival_us) * 1000;
         self.owed_ns = if found_ns.abs() < DEADBAND_NS { 0 } else { found_ns };
-        self.window = Window { from: pts, late_us_min: i64::MAX };
+        let over = std::mem::replace(&mut self.window, Window::at(pts, arrived));
+        Some(over.least_late)
+    }
+}
+
+impl Window {
+    fn at(pts: i64, arrived: WallTime) -> Self {
+        Self { from: pts, late_us_min: i64::MAX, least_late: (pts, arrived) }
     }
 }
 
@@ -167,128 +231,4 @@ pub fn ticks_to_us(ticks: i64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const START: WallTime = WallTime(1_795_000_000_000_000);
-    /// 25 frames a second.
-    const STEP: i64 = 3600;
-
-    /// Feeds `frames` frames whose arrival is `arrival(n)` microseconds after the start.
-    fn feed(
-        timeline: &mut Timeline,
-        frames: std::ops::Range<i64>,
-        arrival: impl Fn(i64) -> i64,
-    ) -> Vec<Outcome> {
-        frames.map(|n| timeline.map(n * STEP, START.plus_micros(arrival(n)))).collect()
-    }
-
-    #[test]
-    fn jitter_does_not_show_in_the_times() {
-        let mut timeline = Timeline::default();
-        let jitter = |n: i64| n * 40_000 + if n == 0 { 0 } else { (n * 7919) % 150_000 };
-        for (n, outcome) in (0..).zip(feed(&mut timeline, 0..500, jitter)) {
-            assert_eq!(outcome, Outcome::Mapped(START.plus_micros(n * 40_000)));
-        }
-    }
-
-    #[test]
-    fn a_camera_clock_that_runs_fast_is_followed_within_500_ppm() {
-        let mut timeline = Timeline::default();
-        // 200 ppm fast: 10 000 frames (400 s of media) arrive in 399.92 s.
-        let arrival = |n: i64| n * 39_992;
-        let outcomes = feed(&mut timeline, 0..100_000, arrival);
-        for pair in outcomes.windows(2) {
-            let step = pair[1].wall().micros_since(pair[0].wall());
-            assert!((39_979..=40_021).contains(&step), "{step}");
-        }
-        let last = outcomes.last().unwrap().wall();
-        let off = START.plus_micros(arrival(99_999)).micros_since(last);
-        assert!(off.abs() < 25_000, "unfollowed, 800 ms would be between them: {off}");
-        assert!(outcomes.iter().all(|o| matches!(o, Outcome::Mapped(_))));
-    }
-
-    #[test]
-    fn a_clock_set_forward_by_an_hour_is_one_jump() {
-        let mut timeline = Timeline::default();
-        feed(&mut timeline, 0..100, |n| n * 40_000);
-        let after = feed(&mut timeline, 100..400, |n| n * 40_000 + 3_600_000_000);
-        let jumps: Vec<_> = after.iter().filter(|o| matches!(o, Outcome::Jump { .. })).collect();
-        let [Outcome::Jump { from, to }] = jumps[..] else { panic!("{jumps:?}") };
-        assert_eq!(to.micros_since(*from), 3_600_000_000);
-        assert_eq!(after.last().unwrap().wall(), START.plus_micros(399 * 40_000 + 3_600_000_000));
-    }
-
-    #[test]
-    fn a_clock_set_back_jumps_at_once() {
-        let mut timeline = Timeline::default();
-        feed(&mut timeline, 0..100, |n| n * 40_000);
-        let after = feed(&mut timeline, 100..101, |_| -60_000_000);
-        assert_eq!(
-            after,
-            [Outcome::Jump {
-                from: START.plus_micros(4_000_000),
-                to: START.plus_micros(-60_000_000)
-            }]
-        );
-    }
-
-    #[test]
-    fn a_counter_that_restarts_jumps_to_the_arrival() {
-        let mut timeline = Timeline::default();
-        feed(&mut timeline, 0..1000, |n| n * 40_000);
-        let arrived = START.plus_micros(1000 * 40_000);
-        assert!(matches!(timeline.map(0, arrived), Outcome::Jump { to, .. } if to == arrived));
-        assert_eq!(timeline.map(STEP, arrived), Outcome::Mapped(arrived.plus_micros(40_000)));
-    }
-
-    #[test]
-    fn a_stall_of_five_seconds_that_is_caught_up_moves_no_frame() {
-        let mut timeline = Timeline::default();
-        feed(&mut timeline, 0..100, |n| n * 40_000);
-        // Frames 100 to 225 come together, five seconds late at most; then all is well.
-        let after = feed(&mut timeline, 100..225, |n| 9_000_000 + n);
-        let well = feed(&mut timeline, 225..600, |n| n * 40_000);
-        for (n, outcome) in (100..).zip(after.into_iter().chain(well)) {
-            assert_eq!(outcome, Outcome::Mapped(START.plus_micros(n * 40_000)), "frame {n}");
-        }
-    }
-
-    #[test]
-    fn equal_timestamps_and_b_frames_never_go_back() {
-        let mut timeline = Timeline::default();
-        let walls: Vec<_> = [0, 3, 1, 2, 2, 6]
-            .map(|n| timeline.map(n * STEP, START.plus_micros(n * 40_000)).wall())
-            .into();
-        assert!(walls.is_sorted(), "{walls:?}");
-        assert_eq!(walls[5], START.plus_micros(6 * 40_000));
-    }
-
-    proptest! {
-        #[test]
-        fn no_input_panics_and_mapped_times_only_go_forward(
-            frames in prop::collection::vec((any::<i64>(), any::<i64>()), 1..50),
-            small in prop::collection::vec((-200_000i64..400_000, -3_000_000i64..3_000_000), 1..200),
-        ) {
-            let mut timeline = Timeline::default();
-            for (pts, arrived) in frames {
-                timeline.map(pts, WallTime(arrived));
-            }
-            let (mut timeline, mut pts, mut arrived) = (Timeline::default(), 0, START);
-            let mut last = WallTime(i64::MIN);
-            for (step, wait) in small {
-                pts += step;
-                arrived = arrived.plus_micros(wait);
-                match timeline.map(pts, arrived) {
-                    Outcome::Mapped(wall) => {
-                        prop_assert!(wall >= last);
-                        last = wall;
-                    }
-                    Outcome::Jump { to, .. } => last = to,
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,13 @@
 //!
 //! | kind of method | which |
 //! |---|---|
-//! | inputs | [`Watch::handle_session`], [`Watch::handle_frame`], [`Watch::handle_down`] |
-//! | outputs | [`Watch::poll_verdict`], [`Watch::poll_deadline_ms`] |
+//! | inputs | [`Watch::handle_session`], [`Watch::handle_frame`], [`Watch::handle_written`], [`Watch::handle_down`] |
+//! | outputs | [`Watch::poll_verdict`], [`Watch::poll_deadline_ms`], [`Watch::failures`] |
+//!
+//! What counts is footage on the disc, not packets: a session whose frames come but of which nothing
+//! was written for half a minute, and in which no key frame came meanwhile, is given up, because
+//! cameras send a key frame when a session begins. When key frames do come, the fault is the
+//! recorder's, and another session would not mend it: health tells (`record::health`).
 
 use super::Reason;
 
@@ -13,7 +18,7 @@ use super::Reason;
 pub struct Limits {
     /// A session without a frame for this long is given up.
     pub silence_ms_max: u64,
-    /// A session without a key frame for this long after its first frame is given up.
+    /// A session in which no key frame came and nothing was written for this long is given up.
     pub key_frame_ms_max: u64,
     /// The pause after the first failure; each further failure doubles it.
     pub pause_ms_first: u64,
@@ -51,7 +56,8 @@ struct Session {
     began_ms: u64,
     first_frame_ms: Option<u64>,
     last_frame_ms: Option<u64>,
-    seen_key: bool,
+    last_key_ms: Option<u64>,
+    written_ms: u64,
 }
 
 impl Watch {
@@ -70,10 +76,25 @@ impl Watch {
     pub fn handle_frame(&mut self, now_ms: u64, key: bool) {
         let first = *self.session.first_frame_ms.get_or_insert(now_ms);
         self.session.last_frame_ms = Some(now_ms);
-        self.session.seen_key |= key;
-        if self.session.seen_key && now_ms.saturating_sub(first) >= self.limits.healthy_ms {
+        if key {
+            self.session.last_key_ms = Some(now_ms);
+        }
+        if self.session.last_key_ms.is_some()
+            && now_ms.saturating_sub(first) >= self.limits.healthy_ms
+        {
             self.failures = 0;
         }
+    }
+
+    /// Footage of this camera was written at `at_ms`.
+    pub fn handle_written(&mut self, at_ms: u64) {
+        self.session.written_ms = self.session.written_ms.max(at_ms);
+    }
+
+    /// Sessions that failed without healthy footage between.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// A session ended, for whatever reason. Gives the pause before the next one: the doubled
@@ -113,8 +134,9 @@ impl Watch {
     }
 
     fn key_deadline_ms(&self) -> Option<u64> {
-        let first = self.session.first_frame_ms.filter(|_| !self.session.seen_key)?;
-        Some(first.saturating_add(self.limits.key_frame_ms_max))
+        let since = self.session.first_frame_ms?.max(self.session.written_ms);
+        let since = since.max(self.session.last_key_ms.unwrap_or(0));
+        Some(since.saturating_add(self.limits.key_frame_ms_max))
     }
 }
 
@@ -148,6 +170,27 @@ mod tests {
         assert_eq!(watch.poll_verdict(31_000), Some(Reason::NeverKeyFrame));
         watch.handle_frame(31_000, true);
         assert_eq!(watch.poll_verdict(31_000), None);
+    }
+
+    #[test]
+    fn footage_that_is_received_and_not_written_is_no_footage() {
+        let mut watch = watch();
+        watch.handle_frame(1_000, true);
+        // The recorder keeps 2 s at a time of a GOP that never ends: all is well.
+        for now in (1_000..101_000).step_by(1000) {
+            watch.handle_frame(now, false);
+            watch.handle_written(now);
+            assert_eq!(watch.poll_verdict(now), None, "{now}");
+        }
+        // Then it waits for a key frame that does not come.
+        for now in (101_000..130_000).step_by(1000) {
+            watch.handle_frame(now, false);
+            assert_eq!(watch.poll_verdict(now), None, "{now}");
+        }
+        assert_eq!(watch.poll_verdict(130_000), Some(Reason::NeverKeyFrame));
+        // With key frames the fault is not the camera's.
+        watch.handle_frame(130_000, true);
+        assert_eq!(watch.poll_verdict(130_000), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Runs one RTSP session after another, by `retina`. Decides nothing: `watch`, `timeline`,
-//! `sender_clock`, `stream` and `outbox` do.
+//! `sender_clock`, `strays`, `gate`, `stream` and `outbox` do.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,26 +12,25 @@ use futures::StreamExt as _;
 use host::Clock;
 use retina::client::{
     Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionOptions,
-    SetupOptions, TcpTransportOptions, TeardownPolicy, Transport,
+    SetupOptions, TcpTransportOptions, TeardownPolicy, Tool, Transport,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use retina::rtcp::{PacketRef, ReceivedCompoundPacket};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::gate::Turn;
 use super::outbox::{Closed, Outbox};
 use super::sender_clock::SenderClock;
+use super::strays::Strays;
 use super::timeline::{Outcome, Timeline};
 use super::watch::{Limits, Watch};
-use super::{Address, Codec, Event, Frame, Parameters, Reason, stream};
+use super::{Address, Codec, Event, Facts, Frame, Gate, Parameters, Reason, stream};
 
 /// The largest access unit that is taken: twice the largest a 4K camera was seen to make.
 const FRAME_BYTES_MAX: usize = 16 << 20;
 /// How long a camera has to answer our TEARDOWN before the next session begins.
 const TEARDOWN: Duration = Duration::from_secs(5);
-/// How long we wait for sessions that a buggy server still sends to (`retina` forgets them after
-/// 65 s).
-const STALE: Duration = Duration::from_secs(66);
 
 /// One camera's session settings.
 #[derive(Debug, Clone)]
@@ -42,13 +41,27 @@ pub struct Settings {
     pub limits: Limits,
     /// How long the camera has to answer each of DESCRIBE, SETUP and PLAY.
     pub step_ms_max: u64,
+    /// How long sessions are waited for that a faulty server still sends to. `retina` takes it to
+    /// forget them after 65 s.
+    pub stray_ms_max: u64,
+    /// Whose turn it is to connect, of all the site's cameras.
+    pub gate: Gate,
+    /// What the recorder and the session tell each other.
+    pub facts: Facts,
 }
 
 impl Settings {
     /// The usual settings for `address`.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, limits: Limits::default(), step_ms_max: 10_000 }
+        Self {
+            address,
+            limits: Limits::default(),
+            step_ms_max: 10_000,
+            stray_ms_max: 66_000,
+            gate: Gate::default(),
+            facts: Facts::default(),
+        }
     }
 }
 
@@ -56,6 +69,14 @@ impl Settings {
 struct Down {
     reason: Reason,
     detail: String,
+    /// By packets of another session.
+    foreign: bool,
+}
+
+impl Down {
+    fn of(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), foreign: false }
+    }
 }
 
 /// How a session is left.
@@ -94,10 +115,15 @@ pub async fn run(
         clock,
         outbox: Outbox::new(events),
         group: Arc::clone(&group),
+        strays: Strays::default(),
     };
     let recording = async {
         loop {
-            let Left::Down(Down { reason, detail }) = worker.run_once().await else { return };
+            let Left::Down(Down { reason, detail, foreign }) = worker.run_once().await else {
+                return;
+            };
+            worker.settings.facts.set_drift(None);
+            worker.strays.handle_end(foreign, worker.watch.failures() == 0);
             let pause_ms = worker.watch.handle_down(random());
             debug!(%reason, %detail, pause_ms, "camera session ended");
             let at = worker.clock.now();
@@ -121,13 +147,17 @@ struct Worker {
     watch: Watch,
     outbox: Outbox,
     group: Arc<SessionGroup>,
+    strays: Strays,
 }
 
 impl Worker {
     /// One session, from DESCRIBE to its end.
     async fn run_once(&mut self) -> Left {
-        self.await_stale_sessions().await;
-        let (mut playing, stream_i, codec) = match self.connect().await {
+        if let Err(closed) = self.await_strays().await {
+            return closed.into();
+        }
+        let turn = self.settings.gate.turn(self.watch.failures()).await;
+        let (mut playing, stream_i, codec) = match self.connect(turn).await {
             Ok(playing) => playing,
             Err(down) => return down.into(),
         };
@@ -157,17 +187,29 @@ impl Worker {
         }
     }
 
-    /// Sessions of ours that the camera may still be sending to would use up its few places.
-    async fn await_stale_sessions(&self) {
+    /// Lets the last session's TEARDOWN be answered; and if the camera still sends to sessions that
+    /// are gone, says so and waits until it has forgotten them.
+    async fn await_strays(&mut self) -> Result<(), Closed> {
         let _best_effort = tokio::time::timeout(TEARDOWN, self.group.await_teardown()).await;
         let stale = self.group.stale_sessions();
-        if stale.num_sessions > 0 {
-            let over = self.group.await_stale_sessions(&stale);
-            let _best_effort = tokio::time::timeout(STALE, over).await;
+        if stale.num_sessions == 0 || !self.strays.must_wait() {
+            return Ok(());
         }
+        let wait = Duration::from_millis(self.settings.stray_ms_max);
+        let detail = format!(
+            "the camera still sends packets of an earlier session into new ones (a fault of live555 \
+             before 2017.06.04): waiting up to {} s until it forgets; update its firmware",
+            wait.as_secs()
+        );
+        let at = self.clock.now();
+        self.outbox.down(Event::Down { reason: Reason::Garbage, detail, at }).await?;
+        let over = self.group.await_stale_sessions(&stale);
+        let _best_effort = tokio::time::timeout(wait, over).await;
+        Ok(())
     }
 
-    async fn connect(&self) -> Result<(Demuxed, usize, Codec), Down> {
+    /// From DESCRIBE to PLAY; then the next camera has its turn.
+    async fn connect(&mut self, _turn: Turn) -> Result<(Demuxed, usize, Codec), Down> {
         let address = &self.settings.address;
         let options = SessionOptions::default()
             .creds(address.credentials())
@@ -176,11 +218,10 @@ impl Worker {
             .teardown(TeardownPolicy::Auto);
         let describe = Session::<Described>::describe(address.url().clone(), options);
         let mut session = self.step("DESCRIBE", describe).await?;
+        self.strays.handle_tool(session.tool().is_some_and(Tool::has_live555_tcp_bug));
         let offered = session.streams().iter().map(|s| (s.media(), s.encoding_name()));
-        let (stream_i, codec) = stream::pick(offered).map_err(|detail| Down {
-            reason: Reason::CodecUnsupported,
-            detail: address.redact(&detail),
-        })?;
+        let (stream_i, codec) = stream::pick(offered)
+            .map_err(|detail| Down::of(Reason::CodecUnsupported, address.redact(&detail)))?;
         let setup = SetupOptions::default()
             .transport(Transport::Tcp(TcpTransportOptions::default()))
             .frame_format(FrameFormat::MP4);
@@ -202,10 +243,10 @@ impl Worker {
         match tokio::time::timeout(limit, request).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.down(&error, false)),
-            Err(_elapsed) => Err(Down {
-                reason: Reason::Unreachable,
-                detail: format!("no answer to {what} in {} ms", self.settings.step_ms_max),
-            }),
+            Err(_elapsed) => {
+                let detail = format!("no answer to {what} in {} ms", self.settings.step_ms_max);
+                Err(Down::of(Reason::Unreachable, detail))
+            }
         }
     }
 
@@ -215,20 +256,25 @@ impl Worker {
             Some(status) if status != 200 => stream::reason_of_status(status),
             _ => stream::reason_of_text(&text, playing),
         };
-        Down { reason, detail: self.settings.address.redact(&text) }
+        let detail = self.settings.address.redact(&text);
+        Down { reason, detail, foreign: stream::is_foreign(&text) }
     }
 
     /// The next item, or the verdict when none comes in time.
-    async fn next(&self, playing: &mut Demuxed) -> Result<CodecItem, Down> {
+    async fn next(&mut self, playing: &mut Demuxed) -> Result<CodecItem, Down> {
         let mut item = pin!(playing.next());
         loop {
             let now_ms = self.clock.tick().0;
+            self.watch.handle_written(self.settings.facts.written_ms());
             if let Some(reason) = self.watch.poll_verdict(now_ms) {
                 let detail = match reason {
-                    Reason::NeverKeyFrame => "frames come, but no key frame",
+                    Reason::NeverKeyFrame => {
+                        "frames come, but no key frame to begin with: set the camera's key frame \
+                         interval (GOP) to 2 s"
+                    }
                     _ => "the session stands, but no frame comes",
                 };
-                return Err(Down { reason, detail: detail.to_owned() });
+                return Err(Down::of(reason, detail));
             }
             let wait_ms = self.watch.poll_deadline_ms().saturating_sub(now_ms).max(1);
             let wait = Duration::from_millis(wait_ms);
@@ -236,8 +282,7 @@ impl Worker {
                 Ok(Some(Ok(item))) => return Ok(item),
                 Ok(Some(Err(error))) => return Err(self.down(&error, true)),
                 Ok(None) => {
-                    let detail = "the camera closed the session".to_owned();
-                    return Err(Down { reason: Reason::Ended, detail });
+                    return Err(Down::of(Reason::Ended, "the camera closed the session"));
                 }
                 Err(_elapsed) => {}
             }
@@ -257,6 +302,7 @@ impl Worker {
             session.learn(playing)?;
         }
         let (arrived, now_ms) = (self.clock.now(), self.clock.tick().0);
+        self.settings.facts.set_received(arrived);
         let Some(parameters) = &session.parameters else {
             // No SPS yet: nothing can be decoded, as if no key frame came.
             self.watch.handle_frame(now_ms, false);
@@ -269,11 +315,14 @@ impl Worker {
         let data = Bytes::from(frame.into_data());
         if data.len() > FRAME_BYTES_MAX {
             let detail = format!("a frame of {} bytes", data.len());
-            return Err(Down { reason: Reason::Garbage, detail }.into());
+            return Err(Down::of(Reason::Garbage, detail).into());
         }
         let key = stream::is_key(session.codec, &data);
         self.watch.handle_frame(now_ms, key);
-        let outcome = session.timeline.map(pts, arrived);
+        let sender_clock = &session.sender_clock;
+        let taken = || sender_clock.taken_at(pts, arrived);
+        let outcome = session.timeline.map_taken(pts, arrived, taken);
+        self.settings.facts.set_drift(session.timeline.drift_ppm());
         if let Outcome::Jump { from, to } = outcome {
             session.sender_clock.handle_jump();
             self.outbox.jumped(from, to);
@@ -303,7 +352,8 @@ impl Footage {
     /// Takes in what the camera says of its clock, if that is what the packet holds.
     fn hear(&mut self, packet: &ReceivedCompoundPacket, arrived: WallTime) {
         if let Some(Ok(Some(report))) = packet.pkts().next().map(PacketRef::as_sender_report) {
-            self.sender_clock.handle_report(report.ntp_timestamp().0, arrived);
+            let pts = packet.rtp_timestamp().map(|at| at.elapsed());
+            self.sender_clock.handle_report(report.ntp_timestamp().0, pts, arrived);
         }
     }
 
@@ -314,9 +364,9 @@ impl Footage {
         let Some(ParametersRef::Video(video)) = stream.and_then(|s| s.parameters()) else {
             return Ok(());
         };
-        let parameters = stream::parameters(self.codec, video).ok_or_else(|| Down {
-            reason: Reason::CodecUnsupported,
-            detail: format!("pictures of {:?} pixels", video.pixel_dimensions()),
+        let parameters = stream::parameters(self.codec, video).ok_or_else(|| {
+            let detail = format!("pictures of {:?} pixels", video.pixel_dimensions());
+            Down::of(Reason::CodecUnsupported, detail)
         })?;
         if self.parameters.as_deref() != Some(&parameters) {
             self.parameters = Some(Arc::new(parameters));

@@ -103,5 +103,7 @@ fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
         camera_offset_ms: health.camera_offset_ms,
         detail: health.detail,
         place: settings.place.as_str().to_owned(),
+        gop_ms: health.gop_ms,
+        drift_ppm: health.drift_ppm,
     }
 }

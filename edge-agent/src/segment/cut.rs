@@ -2,12 +2,14 @@
 //!
 //! | ends | at |
 //! |---|---|
-//! | a fragment | every key frame; earlier if the GOP is longer than 10 s or 16 MiB |
+//! | a fragment | every key frame; earlier if the GOP is longer than 2 s (see [`super::gop`]) or 16 MiB |
 //! | a segment | the first key frame after its time is up; new parameters or another mask; a jump, a gap, an overrun, a mask that failed, the session's end |
 //!
 //! A frame lasts until the next one, exactly; the last one before an interruption lasts as long
 //! as the one before it. So fragments tile their segment, and segments tile the footage. Frames
-//! before the first key frame cannot be decoded; they are counted and not kept.
+//! before the first key frame cannot be decoded; they are counted and not kept. After a jump in time,
+//! a pause or a GOP without end the pictures still follow on, so the next segment begins at once, amid a GOP: it
+//! plays behind the segment before it, and nothing is thrown away.
 //!
 //! Cameras that start together (after a power cut) must not close their segments together: a
 //! session's first segment is shorter, by a part that depends on the camera's name.
@@ -18,20 +20,21 @@ use bytes::Bytes;
 use custody::{CameraId, Digest, WallTime};
 
 use super::fmp4::{self, Sample};
+use super::gop::Gops;
+pub use super::reason::CloseReason;
 use crate::camera::Parameters;
 use crate::camera::timeline::{TICKS_PER_SECOND, ticks_to_us};
 use crate::mask::{self, Applied, CleanFrame};
 
-/// The longest fragment: what one damaged fragment may cost.
-const FRAGMENT_TICKS_MAX: i64 = 10 * TICKS_PER_SECOND;
 /// The largest fragment, unless a single frame is larger: what is held in memory per camera.
 const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 /// Media time from one frame to the next that is a gap and not a slow camera.
 const GAP_TICKS: i64 = 3 * TICKS_PER_SECOND;
 /// How long a frame lasts that has no neighbour: 1/25 s.
 const LONE_FRAME_TICKS: i64 = TICKS_PER_SECOND / 25;
-/// A segment whose GOP does not end is closed at this many times its time.
+/// A segment whose GOP does not end is closed at this many times its time, and then some.
 const OVERTIME: i64 = 4;
+const OVERTIME_TICKS: i64 = 40 * TICKS_PER_SECOND;
 
 /// How one camera's footage is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,54 +87,7 @@ pub enum Output {
     },
 }
 
-/// Why a segment ended. The codes stand in signed records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CloseReason {
-    /// Its time was up.
-    Full,
-    /// Its time was up long ago and no key frame came.
-    Overtime,
-    /// The camera sends other parameters.
-    Parameters,
-    /// Another mask is burned in.
-    Mask,
-    /// Media time left the wall clock, or went back.
-    Jump,
-    /// No frame for more than 3 s of media time.
-    Gap,
-    /// Frames were dropped by a full queue.
-    Overrun,
-    /// Pictures could not be masked.
-    MaskFailed,
-    /// The camera's session ended.
-    Down,
-    /// Recording was stopped.
-    Finished,
-    /// A frame could not be written.
-    Refused,
-}
-
-impl CloseReason {
-    /// The code in records, metrics and messages.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Overtime => "overtime",
-            Self::Parameters => "parameters",
-            Self::Mask => "mask",
-            Self::Jump => "jump",
-            Self::Gap => "gap",
-            Self::Overrun => "overrun",
-            Self::MaskFailed => "mask-failed",
-            Self::Down => "down",
-            Self::Finished => "finished",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// One GOP, or a part of a long one, as `moof`+`mdat`. Only this room makes one, and only of
+/// One GOP, or 2 s of a long one, as `moof`+`mdat`. Only this room makes one, and only of
 /// clean frames.
 #[derive(Debug, Clone)]
 pub struct Fragment {
@@ -195,7 +151,8 @@ impl Fragment {
         self.samples
     }
 
-    /// Whether it begins with a key frame: false for the later parts of a long GOP.
+    /// Whether it begins with a key frame: false for the later parts of a long GOP, and for what
+    /// follows a jump.
     #[must_use]
     pub fn sync(&self) -> bool {
         self.sync
@@ -220,7 +177,10 @@ pub struct Cutter {
     first_segment_ticks: i64,
     /// The next segment is the first of a session.
     session_begins: bool,
+    /// The pictures follow on from the last segment: the next may begin without a key frame.
+    follows_on: bool,
     skipped: u64,
+    gops: Gops,
     segment: Option<Segment>,
 }
 
@@ -265,7 +225,9 @@ impl Cutter {
             segment_ticks,
             first_segment_ticks: segment_ticks - stagger_ticks,
             session_begins: true,
+            follows_on: false,
             skipped: 0,
+            gops: Gops::default(),
             segment: None,
         }
     }
@@ -294,6 +256,9 @@ impl Cutter {
     /// Closes the open segment, if there is one: what follows does not follow on.
     pub fn handle_cut(&mut self, reason: CloseReason) -> Vec<Output> {
         let mut outputs = Vec::new();
+        let timing = matches!(reason, CloseReason::Jump | CloseReason::Gap);
+        self.follows_on = timing && (self.follows_on || self.segment.is_some());
+        self.gops.handle_break();
         if let Some(segment) = self.segment.take() {
             let end_ticks = segment.last_ticks.saturating_add(segment.step_ticks);
             let end = segment.last_wall.plus_micros(ticks_to_us(segment.step_ticks));
@@ -314,26 +279,38 @@ impl Cutter {
         };
         if let Some(reason) = segment.ended_by(&frame) {
             segment.close(frame.pts(), frame.wall(), reason, &mut outputs);
+            self.follows_on = reason == CloseReason::Overtime;
             self.open(frame, &mut outputs);
             return outputs;
         }
-        if (frame.key() || segment.is_full(&frame))
+        if (frame.key() || segment.is_full(&frame, &self.gops))
             && let Err(refused) = segment.flush(frame.pts(), frame.wall(), &mut outputs)
         {
             segment.give_up(refused, &mut outputs);
             self.open(frame, &mut outputs);
             return outputs;
         }
+        self.follow_gop(&frame, segment.gop.is_empty());
         segment.push(frame);
         self.segment = Some(segment);
         outputs
     }
 
+    fn follow_gop(&mut self, frame: &CleanFrame, fragment_begins: bool) {
+        if frame.key() {
+            self.gops.handle_key(frame.pts());
+        } else if fragment_begins {
+            self.gops.handle_part();
+        }
+    }
+
     fn open(&mut self, frame: CleanFrame, outputs: &mut Vec<Output>) {
-        if !frame.key() {
+        let follows_on = std::mem::take(&mut self.follows_on);
+        if !frame.key() && !follows_on {
             self.skipped += 1;
             return;
         }
+        self.follow_gop(&frame, true);
         let init = match fmp4::init(frame.parameters()) {
             Ok(init) => init,
             Err(error) => {
@@ -397,7 +374,7 @@ impl Segment {
             Some(CloseReason::Mask)
         } else if frame.key() && frame.pts() >= self.due_ticks {
             Some(CloseReason::Full)
-        } else if frame.pts() >= overtime.saturating_add(FRAGMENT_TICKS_MAX * OVERTIME) {
+        } else if frame.pts() >= overtime.saturating_add(OVERTIME_TICKS) {
             Some(CloseReason::Overtime)
         } else {
             None
@@ -405,10 +382,9 @@ impl Segment {
     }
 
     /// Whether the fragment being filled has no room for `frame`.
-    fn is_full(&self, frame: &CleanFrame) -> bool {
+    fn is_full(&self, frame: &CleanFrame, gops: &Gops) -> bool {
         let began = self.gop.first().map_or(self.start_ticks, |held| held.decode_ticks);
-        frame.pts().saturating_sub(began) >= FRAGMENT_TICKS_MAX
-            || self.gop_bytes + frame.data().len() > FRAGMENT_BYTES_MAX
+        gops.cuts(began, frame.pts()) || self.gop_bytes + frame.data().len() > FRAGMENT_BYTES_MAX
     }
 
     fn push(&mut self, frame: CleanFrame) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use custody::coverage::Span;
 use custody::dsse::Envelope;
-use custody::fragment::Disclosed;
+use custody::fragment::{Disclosed, FLAG_KEY};
 use custody::manifest::Segment;
 use custody::record::{KeyUsage, Record, Statement};
 use custody::{CameraId, KeyId, bundle, tree};
@@ -121,7 +121,8 @@ fn find(
     Err(CutError::NotOneSegment { camera: camera.clone(), span, segments })
 }
 
-/// The fragments that touch the interval, each with its way to the root, and their bytes end to end.
+/// The fragments that touch the interval, and those before them back to the key frame that they
+/// need; each with its way to the root, and their bytes end to end.
 fn fragments(
     folder: &Path,
     camera: &CameraId,
@@ -138,10 +139,13 @@ fn fragments(
         file.by_ref().take(one.bytes).read_to_end(&mut bytes).map_err(torn)?;
         plain.push(one.leaf(&bytes));
     }
+    let first = list.iter().position(|one| span.from < one.info.end()).unwrap_or(list.len());
+    let keyed = |one: &Disclosed| one.info.flags & FLAG_KEY != 0;
+    let needed = list.iter().take(first.saturating_add(1)).rposition(keyed).unwrap_or(first);
     let mut at = 0;
     let (mut out, mut pictures) = (Vec::new(), Vec::new());
     for (index, one) in list.iter().enumerate() {
-        if one.info.start < span.to && span.from < one.info.end() {
+        if one.info.start < span.to && index >= needed {
             file.seek(SeekFrom::Start(at)).map_err(torn)?;
             file.by_ref().take(one.bytes).read_to_end(&mut pictures).map_err(torn)?;
             out.push(Fragment {

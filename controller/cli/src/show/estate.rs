@@ -164,6 +164,10 @@ pub struct Camera {
     pub lost_packets: u64,
     /// The camera's clock minus the recorder's.
     pub camera_offset_ms: Option<i64>,
+    /// From one key frame to the next.
+    pub gop_ms: Option<i64>,
+    /// How much faster the camera's media clock runs than the recorder's.
+    pub drift_ppm: Option<i64>,
     /// The state in words.
     pub detail: Option<String>,
 }
@@ -185,6 +189,8 @@ impl From<v1::Camera> for Camera {
             mask_revision: camera.mask_revision,
             lost_packets: camera.lost_packets,
             camera_offset_ms: camera.camera_offset_ms,
+            gop_ms: camera.gop_ms,
+            drift_ppm: camera.drift_ppm,
             detail: text(camera.detail),
         }
     }
@@ -198,6 +204,9 @@ impl Row for Camera {
         "fps",
         "kbit/s",
         "picture",
+        "gop ms",
+        "lost",
+        "drift ppm",
         "mask",
         "oldest footage",
         "detail",
@@ -212,6 +221,9 @@ impl Row for Camera {
             format!("{:.1}", self.frames_per_second),
             format!("{:.0}", self.kilobits_per_second),
             format!("{} {}x{}", or_dash(self.codec.as_ref()), self.width, self.height),
+            or_dash(self.gop_ms.map(|ms| ms.to_string()).as_ref()),
+            self.lost_packets.to_string(),
+            or_dash(self.drift_ppm.map(|ppm| format!("{ppm:+}")).as_ref()),
             mask,
             time_text(self.oldest_footage),
             self.detail.clone().unwrap_or_default(),
@@ -303,6 +315,13 @@ pub fn health(
             problem: if unknown { "camera-unknown" } else { "camera-not-recording" },
             detail: format!("{} {}", camera.state, camera.detail.as_deref().unwrap_or_default()),
         });
+    }
+    // It records, and something at it wants seeing to.
+    for camera in cameras.iter().filter(|camera| camera.state == "recording") {
+        if let Some(detail) = &camera.detail {
+            let (object, detail) = (camera.camera.clone(), detail.clone());
+            findings.push(Finding { ok: false, object, problem: "camera-needs-care", detail });
+        }
     }
     findings.sort();
     findings

@@ -47,7 +47,7 @@ fn record_across(change: WallTime) -> Vec<(WallTime, WallTime, Option<i64>)> {
             // A camera that shows its people their own time: an hour ahead in summer.
             let summer = (change.to_string().contains("-03-")) == (arrived >= change);
             let local = arrived.plus_seconds(if summer { 3600 } else { 0 });
-            sender_clock.handle_report(ntp(local), arrived);
+            sender_clock.handle_report(ntp(local), None, arrived);
         }
         let pts = n * FRAME_TICKS;
         let frame = Frame {

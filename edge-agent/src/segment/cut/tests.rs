@@ -203,12 +203,10 @@ fn frames_before_the_first_key_frame_are_counted_and_not_kept() {
 #[test]
 fn whatever_interrupts_closes_the_segment_and_awaits_a_key_frame() {
     let frames = Clip::h264().frames;
-    let (from, to) = (START, START.plus_seconds(9));
-    let down = || mask::Output::Down { reason: Reason::Stalled, detail: String::new(), at: from };
+    let down = || mask::Output::Down { reason: Reason::Stalled, detail: String::new(), at: START };
     for (event, expect) in [
-        (mask::Output::Jump { from, to }, "jump"),
         (mask::Output::Overrun { frames: 3 }, "overrun"),
-        (mask::Output::MaskFailed { detail: String::new(), at: from }, "mask-failed"),
+        (mask::Output::MaskFailed { detail: String::new(), at: START }, "mask-failed"),
         (down(), "down"),
     ] {
         let mut cutter = cutter(600);
@@ -231,6 +229,41 @@ fn whatever_interrupts_closes_the_segment_and_awaits_a_key_frame() {
 }
 
 #[test]
+fn a_jump_splits_the_segment_and_throws_nothing_away() {
+    let frames = Clip::h264().frames;
+    let (mut cutter, mut outputs) = (cutter(600), Vec::new());
+    for (n, frame) in frames[..150].iter().enumerate() {
+        if n == 70 {
+            let (from, to) = (frame.wall, frame.wall.plus_seconds(9));
+            outputs.extend(cutter.handle(mask::Output::Jump { from, to }));
+        }
+        outputs.extend(cutter.handle(mask::Output::Frame(clean(frame.clone()))));
+    }
+    outputs.extend(cutter.handle_cut(CloseReason::Finished));
+    check(&outputs);
+    let expect = ["open", "50", "20", "jump", "open", "30 more", "50", "finished"];
+    assert_eq!(story(&outputs), expect);
+    // Both segments' pictures, end to end, are the camera's.
+    let sent: Vec<u8> = frames[..150].iter().flat_map(|f| f.data.iter().copied()).collect();
+    assert!(media(&fragments(&outputs)) == sent, "media bytes differ");
+}
+
+#[test]
+fn a_gop_of_ten_seconds_is_five_fragments_of_two() {
+    let mut frames = Clip::h264().frames;
+    for (n, frame) in frames.iter_mut().enumerate() {
+        frame.key = n % 250 == 0;
+    }
+    let outputs = cut(cutter(600), frames);
+    check(&outputs);
+    let parts = "50 50 more 50 more 50 more 50 more";
+    assert_eq!(story(&outputs).join(" "), format!("open {parts} {parts} finished"));
+    for fragment in fragments(&outputs) {
+        assert_eq!(fragment.duration_us(), 2_000_000, "what a power cut may lose");
+    }
+}
+
+#[test]
 fn a_hole_in_the_media_time_is_never_played_over() {
     let mut frames = Clip::h264().frames;
     for frame in &mut frames[70..] {
@@ -239,7 +272,11 @@ fn a_hole_in_the_media_time_is_never_played_over() {
     }
     let outputs = cut(cutter(600), frames.into_iter().take(150));
     check(&outputs);
-    assert_eq!(story(&outputs), ["open", "50", "20", "gap", "open after 30", "50", "finished"]);
+    assert_eq!(
+        story(&outputs),
+        ["open", "50", "20", "gap", "open", "30 more", "50", "finished"],
+        "what follows a pause is kept, though it does not begin with a key frame"
+    );
 }
 
 #[test]
@@ -268,7 +305,8 @@ fn a_gop_without_end_is_cut_by_time_and_by_size_and_at_last_given_up() {
     }
     let outputs = cut(cutter(600), frames.clone());
     check(&outputs);
-    assert_eq!(story(&outputs), ["open", "250", "250 more", "finished"]);
+    let parts = ["50 more"; 9].join(" ");
+    assert_eq!(story(&outputs).join(" "), format!("open 50 {parts} finished"), "2 s each");
 
     let big = Bytes::from(vec![0; 6 << 20]);
     let large = frames.iter().take(5).map(|f| Frame { data: big.clone(), ..f.clone() });
@@ -282,9 +320,10 @@ fn a_gop_without_end_is_cut_by_time_and_by_size_and_at_last_given_up() {
     });
     let outputs = cut(cutter(1), slow);
     check(&outputs);
-    let story = story(&outputs);
-    assert_eq!(story.last().unwrap(), "overtime", "{story:?}");
-    assert!(fragments(&outputs).len() < 10);
+    // A segment in which no key frame comes ends all the same, and the next goes on from there.
+    let ends = story(&outputs).iter().filter(|what| *what == "overtime").count();
+    assert_eq!(ends, 11, "{:?}", story(&outputs));
+    assert_eq!(fragments(&outputs).iter().map(|f| f.samples()).sum::<u32>(), 500);
 }
 
 #[test]
