@@ -44,6 +44,8 @@ pub struct Parts {
     pub store: Store,
     /// What is being recorded.
     pub recorders: Arc<Vec<Recorder>>,
+    /// What masks.
+    pub mask: crate::mask::Pool,
     /// What is seen of other logs.
     pub witness: Witness,
     /// Time.

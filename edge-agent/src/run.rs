@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
 use crate::witness::{Witness, WitnessError};
-use crate::{link, record, retention};
+use crate::{link, mask, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -51,8 +51,14 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
-    let parts =
-        record::Parts { store: store.clone(), clock: clock.clone(), tasks: tasks.clone(), fatal };
+    let mask = mask_pool(&config, &clock, &fatal).await?;
+    let parts = record::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        mask: mask.clone(),
+        fatal,
+    };
     let recorders: Vec<_> = config
         .cameras
         .iter()
@@ -73,6 +79,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         store: store.clone(),
         witness,
         recorders,
+        mask,
         clock,
         tasks: tasks.clone(),
     });
@@ -87,6 +94,19 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
+}
+
+/// The workers of all masked cameras. Drivers are tried out here, once, before anything records.
+async fn mask_pool(
+    config: &Config,
+    clock: &Clock,
+    fatal: &mpsc::Sender<String>,
+) -> anyhow::Result<mask::Pool> {
+    let masked = |camera: &&config::Camera| matches!(camera.masking, config::Masking::Required(_));
+    let cameras = config.cameras.iter().filter(masked).count();
+    let (settings, clock, fatal) = (config.mask, clock.clone(), fatal.clone());
+    let opening = move || mask::Pool::open(&settings, cameras, &clock, &fatal);
+    tokio::task::spawn_blocking(opening).await.context("starting the mask workers")
 }
 
 /// Who signs, by the key that the settings name.
