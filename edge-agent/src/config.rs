@@ -5,6 +5,7 @@
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
 //! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
 //! | `config/hold.rs` | `[hold]`: how much of the disc held footage may take |
+//! | `config/mask.rs` | `[mask]`: how many threads mask, and with which encoder |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
 //!
 //! Secrets are never in the file: it names the files that hold them.
@@ -22,6 +23,7 @@ mod camera;
 mod evidence;
 mod hold;
 mod identity;
+mod mask;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
@@ -49,6 +51,8 @@ pub struct Config {
     pub recording: Recording,
     /// How footage is read again.
     pub scrub: Rules,
+    /// How to mask.
+    pub mask: crate::mask::Settings,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// How much of the disc held footage may take.
@@ -105,6 +109,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
         let scrub = top.section("scrub", scrub);
+        let mask = top.section("mask", mask::read);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
         let hold_budget = top.section("hold", hold::read);
@@ -120,6 +125,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             domain: domain?,
             recording,
             scrub,
+            mask,
             pull_bytes_per_second,
             hold_budget,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
@@ -283,6 +289,22 @@ mod tests {
         }
         let without = EXAMPLE.replace("domain = \"watchhouse.example\"", "");
         assert_eq!(parse(&without).unwrap().domain, Domain::default());
+    }
+
+    #[test]
+    fn how_masks_are_made_is_read_or_named_as_a_mistake() {
+        use crate::mask::choice::{Choice, Effort, Kind};
+        let with = |body: &str| parse(&EXAMPLE.replace("workers = 0", body));
+        assert_eq!(parse(EXAMPLE).unwrap().mask, crate::mask::Settings::default());
+        let named = EXAMPLE.replace("\"auto\"", "\"h264_qsv\"").replace("\"fast\"", "\"fine\"");
+        let mask = parse(&named.replace("workers = 0", "workers = 3")).unwrap().mask;
+        assert_eq!((mask.workers, mask.encoder), (3, Choice::Named(Kind::Qsv)));
+        assert_eq!(mask.effort, Effort::Fine);
+        let said = with("workers = 257\nthreads = 1").unwrap_err().to_string();
+        assert!(said.contains("mask.workers: must be a whole number from 0 to 256"), "{said}");
+        assert!(said.contains("mask.threads: unknown key"), "{said}");
+        let said = parse(&EXAMPLE.replace("\"auto\"", "\"x265\"")).unwrap_err().to_string();
+        assert!(said.contains("mask.encoder: ") && said.contains("\"h264_vaapi\""), "{said}");
     }
 
     #[test]

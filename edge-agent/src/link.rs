@@ -50,6 +50,8 @@ pub struct Parts {
     pub recorders: Arc<Vec<Recorder>>,
     /// Told what the controller says of holds on their way.
     pub grace: Grace,
+    /// What masks.
+    pub mask: crate::mask::Pool,
     /// What is seen of other logs.
     pub witness: Witness,
     /// The controller as the second place of sealed files.

@@ -5,10 +5,14 @@
 //! |---|---|
 //! | [`zone`] | polygons, and exactly which samples each one covers (pure) |
 //! | [`policy`] | which zones a camera has, who approved them, or that it needs none |
-//! | `transcode` | decode → fill → encode; the only FFmpeg |
-//! | `absent` | takes its place in a build without the feature `media`: no mask starts |
+//! | [`choice`] | what encodes, and how many threads mask, by the settings (pure) |
+//! | [`rate`] | how many bytes masked pictures may take: about the camera's own (pure) |
+//! | [`turns`] | whose picture is next, and whose are left out when time is short (pure) |
+//! | [`pool`] | the workers: all masked cameras on a bounded number of threads |
+//! | `transcode` | one camera's decode → fill → encode |
+//! | `decode`, `fill`, `encode`, `device` | its steps; the only FFmpeg |
+//! | `absent` | takes `transcode`'s place in a build without the feature `media`: no mask starts |
 //! | [`annexb`] | the encoder's byte stream as MP4 wants it (pure) |
-//! | [`pipeline`] | one camera's transcoder on its own thread, between two bounded queues |
 //!
 //! [`CleanFrame`] can be made in two ways only: by [`pass_unmasked`], for a camera whose record
 //! says that no mask is required, and by the transcoder, from a picture whose zones were filled.
@@ -21,17 +25,29 @@ use custody::WallTime;
 use crate::camera::{Event, Frame, Parameters, Reason};
 
 pub mod annexb;
-pub mod pipeline;
+pub mod choice;
+#[cfg(feature = "media")]
+mod decode;
+#[cfg(feature = "media")]
+mod device;
+#[cfg(feature = "media")]
+mod encode;
+#[cfg(feature = "media")]
+mod fill;
 pub mod policy;
+pub mod pool;
+pub mod rate;
 #[cfg(feature = "media")]
 mod transcode;
 #[cfg(not(feature = "media"))]
 #[path = "mask/absent.rs"]
 mod transcode;
+pub mod turns;
 pub mod zone;
 
-pub use pipeline::{Feeder, Pipeline, StartError, start};
+pub use choice::Settings;
 pub use policy::{Applied, BadPolicy, Colour, NoMask, Policy};
+pub use pool::{Feeder, Pipeline, Pool, StartError};
 pub use zone::{Mistake, Point, Zone};
 
 /// A coded picture that may be kept: its masks are burned in, or none is required.
@@ -122,6 +138,13 @@ pub enum Output {
     Overrun {
         /// Whole frames dropped.
         frames: u64,
+    },
+    /// There was no time to mask these frames, so they were left out, up to the next key frame.
+    LeftOut {
+        /// Whole frames; 0: it has just begun, and how many is told when it is over.
+        frames: u64,
+        /// How many cameras there are and how many can be carried.
+        detail: String,
     },
     /// Pictures could not be masked and so are not kept, from `at` up to the next
     /// [`Output::Frame`].

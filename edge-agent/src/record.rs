@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use custody::record::GapReason;
 use custody::{CameraId, WallTime};
+use host::telemetry::chain;
 use host::{Clock, Tasks};
 use tokio::sync::mpsc;
 
@@ -47,7 +48,9 @@ pub struct Parts {
     pub tasks: Tasks,
     /// How many cameras are connected to at once.
     pub gate: camera::Gate,
-    /// Told when the process must end: a failed sync, a mask thread that panicked.
+    /// Masks for all its cameras.
+    pub mask: mask::Pool,
+    /// Told when the process must end: a failed sync, a mask worker that panicked.
     pub fatal: mpsc::Sender<String>,
 }
 
@@ -187,7 +190,7 @@ impl Task {
         }
     }
 
-    /// The frames that may be kept. A masked camera's events go through its mask's thread.
+    /// The frames that may be kept. A masked camera's events go through the pool.
     fn mask(
         &self,
         mut events: mpsc::Receiver<Event>,
@@ -207,20 +210,14 @@ impl Task {
                 Ok(outputs)
             }
             Masking::Required(policy) => {
-                let pipeline =
-                    mask::start(self.id.name(), policy).map_err(|error| error.to_string())?;
-                let mask::Pipeline { mut feeder, outputs, thread } = pipeline;
-                let (fatal, id) = (self.parts.fatal.clone(), self.id.clone());
+                let started = self.parts.mask.start(self.id.name(), policy);
+                let mask::Pipeline { mut feeder, outputs } =
+                    started.map_err(|error| chain(&error))?;
                 tasks.spawn("mask feeder", async move {
                     while let Some(event) = events.recv().await {
                         if feeder.feed(event).await.is_err() {
-                            break;
+                            return;
                         }
-                    }
-                    drop(feeder);
-                    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-                    if !matches!(ended, Ok(Ok(()))) {
-                        drop(fatal.send(format!("the mask of {id} panicked")).await);
                     }
                 });
                 Ok(outputs)
@@ -261,6 +258,9 @@ impl Task {
             mask::Output::Overrun { frames } => {
                 let detail = format!("{frames} frames were dropped");
                 self.note(Cause::of(GapReason::RecorderOverrun, detail));
+            }
+            mask::Output::LeftOut { detail, .. } => {
+                self.note(Cause::of(GapReason::MaskOverload, detail.clone()));
             }
             mask::Output::MaskFailed { detail, .. } => {
                 tracing::error!(camera = %self.id, detail, "mask not applied; not recording");

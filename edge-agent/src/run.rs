@@ -15,7 +15,7 @@ use crate::scrub::{self, Scrubber};
 use crate::seal::{Identity, KeyError, identity_key};
 use crate::store::Store;
 use crate::witness::{Witness, WitnessError};
-use crate::{camera, link, record, retention};
+use crate::{camera, link, mask, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -54,11 +54,13 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
+    let mask = mask_pool(&config, &clock, &fatal).await?;
     let parts = record::Parts {
         store: store.clone(),
         clock: clock.clone(),
         tasks: tasks.clone(),
         gate: camera::Gate::default(),
+        mask: mask.clone(),
         fatal,
     };
     let recorders: Vec<_> = config
@@ -89,6 +91,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         witness,
         recorders,
         copies,
+        mask,
         clock,
         tasks: tasks.clone(),
     });
@@ -138,6 +141,19 @@ fn scrub(parts: &record::Parts, rules: scrub::Rules, copies: link::Copies) -> an
     let thread = std::thread::Builder::new().name("scrub".into());
     drop(thread.spawn(move || scrubber.run(&tasks)).context("cannot start the scrub thread")?);
     Ok(())
+}
+
+/// The workers of all masked cameras. Drivers are tried out here, once, before anything records.
+async fn mask_pool(
+    config: &Config,
+    clock: &Clock,
+    fatal: &mpsc::Sender<String>,
+) -> anyhow::Result<mask::Pool> {
+    let masked = |camera: &&config::Camera| matches!(camera.masking, config::Masking::Required(_));
+    let cameras = config.cameras.iter().filter(masked).count();
+    let (settings, clock, fatal) = (config.mask, clock.clone(), fatal.clone());
+    let opening = move || mask::Pool::open(&settings, cameras, &clock, &fatal);
+    tokio::task::spawn_blocking(opening).await.context("starting the mask workers")
 }
 
 /// Who signs, by the key that the settings name.

@@ -3,6 +3,7 @@
 use custody::WallTime;
 
 use super::CleanFrame;
+use super::choice::{Choice, Effort, Kind};
 use super::policy::Policy;
 use crate::camera::Frame;
 
@@ -11,18 +12,22 @@ use crate::camera::Frame;
 #[error("this build has no FFmpeg (feature `media`)")]
 pub(super) struct Failure;
 
-pub(super) fn is_available() -> bool {
-    false
+pub(super) fn choose(_: Choice, _: Effort) -> Result<(Kind, Vec<String>), String> {
+    Err(Failure.to_string())
 }
 
 pub(super) struct Transcoder;
 
 impl Transcoder {
-    pub(super) fn new(_policy: Policy) -> Self {
+    pub(super) fn new(_policy: Policy, _kind: Kind, _effort: Effort) -> Self {
         Self
     }
 
     pub(super) fn reset(&mut self) {}
+
+    pub(super) fn kind(&self) -> Kind {
+        Kind::Software
+    }
 
     pub(super) fn oldest_held(&self) -> Option<WallTime> {
         None

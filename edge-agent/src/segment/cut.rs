@@ -3,7 +3,7 @@
 //! | ends | at |
 //! |---|---|
 //! | a fragment | every key frame; earlier if the GOP is longer than 2 s (see [`super::gop`]) or 16 MiB |
-//! | a segment | the first key frame after its time is up; new parameters or another mask; a jump, a gap, an overrun, a mask that failed, the session's end |
+//! | a segment | the first key frame after its time is up; new parameters or another mask; a jump, a gap, an overrun, a mask that failed or came too late, the session's end |
 //!
 //! A frame lasts until the next one, exactly; the last one before an interruption lasts as long
 //! as the one before it. So fragments tile their segment, and segments tile the footage. Frames
@@ -248,6 +248,7 @@ impl Cutter {
             }
             mask::Output::Jump { .. } => CloseReason::Jump,
             mask::Output::Overrun { .. } => CloseReason::Overrun,
+            mask::Output::LeftOut { .. } => CloseReason::MaskOverload,
             mask::Output::MaskFailed { .. } => CloseReason::MaskFailed,
         };
         self.handle_cut(reason)

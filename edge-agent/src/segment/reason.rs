@@ -19,6 +19,8 @@ pub enum CloseReason {
     Overrun,
     /// Pictures could not be masked.
     MaskFailed,
+    /// There was no time to mask them.
+    MaskOverload,
     /// The camera's session ended.
     Down,
     /// Recording was stopped.
@@ -40,6 +42,7 @@ impl CloseReason {
             Self::Gap => "gap",
             Self::Overrun => "overrun",
             Self::MaskFailed => "mask-failed",
+            Self::MaskOverload => "mask-overload",
             Self::Down => "down",
             Self::Finished => "finished",
             Self::Refused => "refused",

@@ -1,13 +1,20 @@
 //! Masked pictures, decoded again and looked at sample by sample.
 
+use bytes::Bytes;
+use ffmpeg::format::Pixel;
+use ffmpeg::util::color;
+
 use super::*;
 use crate::camera::clip::Clip;
 use crate::mask::policy::Colour;
 use crate::mask::zone::{Span, Zone};
 
-/// Edges blur in every lossy codec, and only with what is public beside them: this far inside,
-/// nothing does.
-const BLUR_SAMPLES: usize = 8;
+/// Edges blur in every lossy codec, and only with what is public beside them: further inside than a
+/// macroblock, which moves as one, nothing does.
+const BLUR_SAMPLES: usize = 16;
+/// Levels of 255 that may be left there. That nothing of what is *under* a zone gets out is another
+/// test: not a bit of the coded picture depends on it.
+const LEVELS: u8 = 2;
 
 fn policy() -> Policy {
     let zones = [
@@ -24,12 +31,24 @@ fn policy() -> Policy {
     }
 }
 
+fn transcoder() -> Transcoder {
+    Transcoder::new(policy(), Kind::Software, Effort::Fast)
+}
+
 fn push_all(transcoder: &mut Transcoder, frames: &[Frame]) -> Vec<CleanFrame> {
     let mut clean: Vec<_> =
         frames.iter().flat_map(|frame| transcoder.push(frame.clone()).unwrap()).collect();
     clean.extend(transcoder.drain().unwrap());
     clean
 }
+
+const SETTINGS: encode::Settings = encode::Settings {
+    kind: Kind::Software,
+    effort: Effort::Fast,
+    qp: 22,
+    bits_per_second: 0,
+    frames_per_second: 25,
+};
 
 fn decode<'a>(
     parameters: &Arc<Parameters>,
@@ -131,7 +150,7 @@ fn ssim_outside(a: &frame::Video, b: &frame::Video, cover: &Cover) -> f64 {
 fn every_zone_is_flat_and_the_rest_looks_as_before() {
     for clip in [Clip::h264(), Clip::h265()] {
         let frames = &clip.frames[..120];
-        let mut transcoder = Transcoder::new(policy());
+        let mut transcoder = transcoder();
         let clean = push_all(&mut transcoder, frames);
         assert_eq!(clean.len(), frames.len(), "one in, one out");
         for (clean, frame) in clean.iter().zip(frames) {
@@ -145,7 +164,7 @@ fn every_zone_is_flat_and_the_rest_looks_as_before() {
             );
         }
         let parameters = clean[0].parameters();
-        assert!(parameters.rfc6381.starts_with("avc1.64"), "{}", parameters.rfc6381);
+        assert!(parameters.rfc6381.starts_with("avc1.42"), "{}", parameters.rfc6381);
         assert!(clean.iter().all(|c| c.parameters() == parameters), "one segment's parameters");
         let before = decode(&clip.parameters, frames.iter().map(|f| &f.data));
         let after = decode(parameters, clean.iter().map(CleanFrame::data));
@@ -163,10 +182,11 @@ fn every_zone_is_flat_and_the_rest_looks_as_before() {
             ssim = ssim.min(ssim_outside(before, after, &cover));
         }
         println!("{:?}: luma {luma:?}, chroma {chroma:?}, ssim {ssim:.4}", clip.parameters.codec);
-        assert!(luma.1 <= 2 && chroma.1 <= 2, "luma {luma:?}, chroma {chroma:?}");
+        assert!(luma.1 <= LEVELS && chroma.1 <= LEVELS, "luma {luma:?}, chroma {chroma:?}");
         // At the very edge a block holds both colours, and its coding blurs one into the other.
         assert!(luma.0 <= 80 && chroma.0 <= 30, "luma {luma:?}, chroma {chroma:?}");
-        assert!(ssim >= 0.95, "{ssim}");
+        // Measured at 0.970 (H.264) and 0.964 (H.265), of pictures at the camera's bytes.
+        assert!(ssim >= 0.96, "{ssim}");
     }
 }
 
@@ -184,13 +204,13 @@ fn what_lies_under_a_zone_changes_no_bit_of_what_is_encoded() {
     let clip = Clip::h264();
     let cover = Cover::of(&policy().zones, Size { width: 960, height: 720 });
     let mut picture = decode(&clip.parameters, clip.frames[..1].iter().map(|f| &f.data)).remove(0);
-    let encoded = |picture: &frame::Video| {
-        let filled = Filled::from_decoded(picture, &policy(), &cover, 0, true).unwrap();
-        let mut encoder = Encoder::open(&filled).unwrap();
-        encoder.send(&filled).unwrap();
-        encoder.receive().unwrap().unwrap().data
+    let encoded = |picture: &mut frame::Video| {
+        let mut under = Vec::new();
+        let filled = Filled::new(picture, &cover, Colour::BLACK, &mut under, (0, true)).unwrap();
+        let mut encoder = Encoder::open(&filled, SETTINGS, None).unwrap();
+        encoder.encode(&filled).unwrap().remove(0).data
     };
-    let before = encoded(&picture);
+    let before = encoded(&mut picture);
     for (plane, spans) in [&cover.luma, &cover.chroma, &cover.chroma].into_iter().enumerate() {
         let stride = picture.stride(plane);
         for span in spans {
@@ -201,13 +221,13 @@ fn what_lies_under_a_zone_changes_no_bit_of_what_is_encoded() {
             }
         }
     }
-    assert!(before == encoded(&picture));
+    assert!(before == encoded(&mut picture));
 }
 
 #[test]
 fn nothing_comes_out_of_what_cannot_be_decoded() {
     let clip = Clip::h264();
-    let mut transcoder = Transcoder::new(policy());
+    let mut transcoder = transcoder();
     assert!(transcoder.push(clip.frames[1].clone()).is_err(), "began within a GOP");
     transcoder.reset();
     let torn = Frame { data: clip.frames[0].data.slice(..9), ..clip.frames[0].clone() };
@@ -224,12 +244,12 @@ fn nothing_comes_out_of_what_cannot_be_decoded() {
 fn another_codec_or_size_midway_is_masked_from_its_first_picture() {
     let (first, second) = (Clip::h264(), Clip::h265());
     let frames: Vec<_> = first.frames[..50].iter().chain(&second.frames[..50]).cloned().collect();
-    let clean = push_all(&mut Transcoder::new(policy()), &frames);
+    let clean = push_all(&mut transcoder(), &frames);
     assert_eq!(clean.len(), 100);
     let after = decode(clean[50].parameters(), clean[50..].iter().map(CleanFrame::data));
     let cover = Cover::of(&policy().zones, Size { width: 960, height: 720 });
     let (_, inside) = unevenness(&after[0], 0, &cover.luma, 16);
-    assert!(inside <= 2, "{inside}");
+    assert!(inside <= LEVELS, "{inside}");
 }
 
 /// A moving picture with B-frames, which cameras should not send and some do.
@@ -252,14 +272,14 @@ fn with_b_frames(codec: &str) -> Clip {
 fn pictures_that_come_out_of_order_are_all_masked() {
     for codec in ["libx264", "libx265"] {
         let clip = with_b_frames(codec);
-        let clean = push_all(&mut Transcoder::new(policy()), &clip.frames);
+        let clean = push_all(&mut transcoder(), &clip.frames);
         let mut numbers: Vec<_> = clean.iter().map(|frame| frame.pts() / 3600).collect();
         assert!(!numbers.is_sorted(), "{codec}: no B-frame came");
         numbers.sort_unstable();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>(), "{codec}");
         let cover = Cover::of(&policy().zones, Size { width: 320, height: 240 });
         for picture in decode(clean[0].parameters(), clean.iter().map(CleanFrame::data)) {
-            assert!(unevenness(&picture, 0, &cover.luma, 16).1 <= 2, "{codec}");
+            assert!(unevenness(&picture, 0, &cover.luma, 16).1 <= LEVELS, "{codec}");
         }
     }
 }
@@ -268,7 +288,7 @@ fn pictures_that_come_out_of_order_are_all_masked() {
 fn damaged_pictures_come_out_masked_or_not_at_all() {
     let cover = Cover::of(&policy().zones, Size { width: 960, height: 720 });
     for clip in [Clip::h264(), Clip::h265()] {
-        let mut transcoder = Transcoder::new(policy());
+        let mut transcoder = transcoder();
         let (mut clean, mut failures) = (Vec::new(), 0);
         for (i, frame) in clip.frames[..150].iter().enumerate() {
             let mut data = frame.data.to_vec();
@@ -290,7 +310,7 @@ fn damaged_pictures_come_out_masked_or_not_at_all() {
         for clean in clean.chunk_by(|_, next| !next.key()) {
             let pictures = decode(clean[0].parameters(), clean.iter().map(CleanFrame::data));
             for picture in pictures.iter().step_by(9) {
-                assert!(unevenness(picture, 0, &cover.luma, 16).1 <= 2);
+                assert!(unevenness(picture, 0, &cover.luma, 16).1 <= LEVELS);
             }
         }
     }
@@ -317,16 +337,105 @@ fn other_pixel_formats_are_converted_before_they_are_filled_or_refused() {
         (Pixel::NV12, color::Range::MPEG, color::Range::MPEG),
         (Pixel::GRAY8, color::Range::MPEG, color::Range::MPEG),
     ] {
-        let from = grey(format, range, 128);
-        let planar = to_planar(&from, &mut None).unwrap();
-        let from = planar.as_ref().unwrap_or(&from);
-        let Filled(filled) = Filled::from_decoded(from, &policy(), &cover, 1, true).unwrap();
-        assert_eq!((filled.format(), filled.color_range()), (Pixel::YUV420P, expect), "{format:?}");
-        assert_eq!(unevenness(&filled, 0, &cover.luma, 16), (0, 0));
-        assert_eq!(unevenness(&filled, 1, &cover.chroma, 128), (0, 0));
-        let outside = rows(&filled, 0)[0][0];
+        let mut from = grey(format, range, 128);
+        let mut planar = to_planar(&from, &mut None).unwrap();
+        let picture = planar.as_mut().unwrap_or(&mut from);
+        let mut under = Vec::new();
+        let filled = Filled::new(picture, &cover, Colour::BLACK, &mut under, (1, true)).unwrap();
+        let seen = filled.picture();
+        assert_eq!((seen.format(), seen.color_range()), (Pixel::YUV420P, expect), "{format:?}");
+        assert_eq!(unevenness(seen, 0, &cover.luma, 16), (0, 0));
+        assert_eq!(unevenness(seen, 1, &cover.chroma, 128), (0, 0));
+        let outside = rows(seen, 0)[0][0];
         assert!(outside.abs_diff(128) <= 2, "{format:?} {outside}");
+        // The decoder gets its picture back as it was.
+        drop(filled);
+        assert!(
+            (0..3).all(|plane| rows(picture, plane).concat().iter().all(|s| s.abs_diff(128) <= 2))
+        );
     }
     let refused = to_planar(&grey(Pixel::RGB24, color::Range::JPEG, 9), &mut None).err().unwrap();
     assert!(refused.to_string().contains("RGB24"), "{refused}");
+}
+
+#[test]
+fn a_decoder_whose_pictures_were_filled_in_place_goes_on_as_if_they_were_not() {
+    // Were the samples not put back, every later picture of the GOP would carry the black on.
+    let clip = Clip::h264();
+    let cover = Cover::of(&policy().zones, Size { width: 960, height: 720 });
+    let untouched = decode(&clip.parameters, clip.frames[..50].iter().map(|f| &f.data));
+    let mut decoder = Decoder::open(&clip.parameters).unwrap();
+    let (mut under, mut seen) = (Vec::new(), 0);
+    for (id, frame) in (0..).zip(&clip.frames[..50]) {
+        decoder.send(id, &frame.data).unwrap();
+        while let Some(mut picture) = decoder.receive().unwrap() {
+            let at = (picture.pts().unwrap(), false);
+            drop(Filled::new(&mut picture, &cover, Colour::BLACK, &mut under, at).unwrap());
+            let same = (0..3).all(|plane| rows(&picture, plane) == rows(&untouched[seen], plane));
+            assert!(same, "picture {seen}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn masked_pictures_take_about_the_bytes_of_the_cameras_and_one_segments_parameters() {
+    for clip in [Clip::h264(), Clip::h265()] {
+        let clean = push_all(&mut transcoder(), &clip.frames);
+        let bytes = |from: usize| {
+            let own: usize = clip.frames[from..].iter().map(|f| f.data.len()).sum();
+            let ours: usize = clean[from..].iter().map(|c| c.data().len()).sum();
+            ours as f64 / own as f64
+        };
+        println!("{:?}: {:.2} of the camera's bytes", clip.parameters.codec, bytes(250));
+        assert!((0.5..1.1).contains(&bytes(250)), "{}", bytes(250));
+        let parameters = clean[0].parameters();
+        assert!(clean.iter().all(|c| Arc::ptr_eq(c.parameters(), parameters)));
+        let keys = |frames: Vec<bool>| frames.iter().filter(|key| **key).count();
+        assert_eq!(keys(clean.iter().map(CleanFrame::key).collect()), 10);
+    }
+}
+
+#[test]
+fn devices_that_are_not_there_are_found_out_and_software_is_taken() {
+    for kind in Kind::HARDWARE {
+        if std::path::Path::new("/dev/dri").exists()
+            || std::path::Path::new("/dev/nvidia0").exists()
+        {
+            continue;
+        }
+        let failure = encode::probe(kind, Effort::Fast).unwrap_err().to_string();
+        println!("{failure}");
+        assert!(failure.contains(kind.name()), "{failure}");
+        let (chosen, tried) = choose(Choice::Named(kind), Effort::Fast).unwrap();
+        assert_eq!((chosen, tried.len()), (Kind::Software, 1), "{tried:?}");
+    }
+    for effort in [Effort::Fast, Effort::Fine] {
+        assert_eq!(encode::probe(Kind::Software, effort), Ok(()));
+    }
+}
+
+#[test]
+fn a_device_that_fails_leaves_a_gap_and_then_software_masks() {
+    let clip = Clip::h264();
+    // As if it had been there at the start and then was not.
+    let mut transcoder = Transcoder::new(policy(), Kind::Nvenc, Effort::Fast);
+    let (mut failures, mut clean) = (Vec::new(), Vec::new());
+    for frame in &clip.frames[..120] {
+        match transcoder.push(frame.clone()) {
+            Ok(ready) => clean.extend(ready),
+            Err(failure) => {
+                failures.push(failure.to_string());
+                transcoder.reset();
+            }
+        }
+    }
+    assert!(failures[0].contains("h264_nvenc"), "{failures:?}");
+    assert_eq!((failures.len(), transcoder.kind()), (50, Kind::Software));
+    assert_eq!(clean[0].pts(), clip.frames[50].pts, "from the next key frame");
+    let cover = Cover::of(&policy().zones, Size { width: 960, height: 720 });
+    for picture in decode(clean[0].parameters(), clean.iter().map(CleanFrame::data)) {
+        assert!(unevenness(&picture, 0, &cover.luma, 16).1 <= LEVELS);
+    }
 }

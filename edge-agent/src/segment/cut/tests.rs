@@ -142,7 +142,10 @@ fn masked_footage_plays_and_another_mask_is_a_new_segment() {
             zones: vec![zone],
             colour: mask::Colour::BLACK,
         };
-        let mut pipeline = mask::start("east/ext-01", policy).unwrap();
+        let (fatal, _told) = tokio::sync::mpsc::channel(1);
+        let clock = host::Clock::system();
+        let pool = mask::Pool::open(&mask::Settings::default(), 1, &clock, &fatal);
+        let mut pipeline = pool.start("east/ext-01", policy).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for frame in frames {
             runtime.block_on(pipeline.feeder.feed(Event::Frame(frame.clone()))).unwrap();
@@ -151,7 +154,6 @@ fn masked_footage_plays_and_another_mask_is_a_new_segment() {
         while let Some(output) = pipeline.outputs.blocking_recv() {
             outputs.extend(cutter.handle(output));
         }
-        pipeline.thread.join().unwrap();
     }
     outputs.extend(cutter.handle_cut(CloseReason::Finished));
     check(&outputs);
@@ -207,6 +209,7 @@ fn whatever_interrupts_closes_the_segment_and_awaits_a_key_frame() {
     for (event, expect) in [
         (mask::Output::Overrun { frames: 3 }, "overrun"),
         (mask::Output::MaskFailed { detail: String::new(), at: START }, "mask-failed"),
+        (mask::Output::LeftOut { frames: 3, detail: String::new() }, "mask-overload"),
         (down(), "down"),
     ] {
         let mut cutter = cutter(600);
