@@ -13,6 +13,7 @@
 //! | [`store`] | keeps it through power loss, and proves it |
 //! | [`record`] | drives one camera through the rooms above |
 //! | [`retention`] | erases exactly what may be erased |
+//! | [`dispose`] | says what lies on a disc that is taken out, for whoever shreds it |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -20,6 +21,7 @@
 
 pub mod camera;
 pub mod config;
+pub mod dispose;
 pub mod limits;
 pub mod link;
 pub mod mask;

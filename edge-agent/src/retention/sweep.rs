@@ -13,9 +13,9 @@ use custody::{CameraId, ClockSource, WallTime};
 use host::telemetry::chain;
 use host::{Clock, Tasks};
 
+use super::keys::Turner;
 use super::plan::{self, Rules};
 use crate::limits;
-use crate::seal::key_ring::epoch_of;
 use crate::store::{Stats, Store, StoreError};
 
 /// What one sweep did.
@@ -45,6 +45,7 @@ pub struct Sweeper {
     clock: Clock,
     rules: Rules,
     watch: ClockWatch,
+    keys: Turner,
 }
 
 impl Sweeper {
@@ -54,7 +55,7 @@ impl Sweeper {
         let newest = store.stats().ok().and_then(|stats| newest_footage(&stats));
         let unkept = clock.quality().source == ClockSource::Undisciplined;
         let watch = ClockWatch::at_start(clock.now(), clock.tick().0, newest.filter(|_| unkept));
-        Self { store, clock, rules, watch }
+        Self { store, clock, rules, watch, keys: Turner::default() }
     }
 
     /// Erases what is due, and what the disc needs. Blocks.
@@ -80,12 +81,8 @@ impl Sweeper {
         // Leftovers of a sweep that was cut off.
         swept.unlinked += self.store.unlink_condemned()?;
         self.erase(trusted, free_bytes, &mut swept)?;
-        let hours = self.store.key_hours()?;
-        for hour in plan::spent_hours(&hours, epoch_of(now)) {
-            if self.store.destroy_hour(hour)? {
-                swept.hours.push(hour);
-            }
-        }
+        swept.hours = self.keys.turn(&self.store, &self.clock)?;
+        self.store.take_disposals()?;
         Ok(swept)
     }
 

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `check/grown.rs` | the log's tree, its checkpoints and static files |
+//! | `check/keys.rs` | what the log tells of destroyed keys, and what opens |
 //! | `check/signed.rs` | who signed each record, and whether they might |
 //!
 //! Cost: one pass over log and index, and over the segment files: 110 TB at 31 days of 67 cameras;
@@ -32,6 +33,7 @@ use super::key::{Family, Reader, entry, fact, mask};
 use super::path;
 
 mod grown;
+mod keys;
 mod signed;
 
 use grown::Regrown;
@@ -85,6 +87,10 @@ struct Told {
     config: (Option<Digest>, Option<(Digest, Digest)>),
     certificates: Certificates,
     tree: Regrown,
+    /// The site key that the last rotation left in force.
+    site_key: Option<Digest>,
+    /// Hours whose keys were destroyed, or changed, and have not been used since.
+    gone: BTreeSet<u64>,
     /// Until which entry gaps are missing.
     rebuilt: u64,
 }
@@ -104,6 +110,7 @@ pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
     }
     compare_settings(core, &mut seen, &told)?;
     grown::compare(core, &mut seen, &told.tree)?;
+    keys::compare(core, &mut seen, &told, depth)?;
     let expected = look_at_files(core, &mut seen, &told, depth);
     look_for_strays(core, &mut seen, &expected)?;
     Ok(seen)
@@ -168,11 +175,11 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
             }
         }
         Statement::MaskChange(change) => mask_changed(seen, told, place, change),
+        Statement::KeysDestroyed(gone) => keys::destroyed(seen, told, place, gone),
         Statement::Heartbeat(heartbeat) => heard(seen, told, place, heartbeat),
         Statement::Gap(_)
         | Statement::ClockStep(_)
         | Statement::Access(_)
-        | Statement::KeysDestroyed(_)
         | Statement::Damage(_)
         | Statement::Disposal(_)
         | Statement::KeyCert(_)
@@ -235,6 +242,9 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
             seen.note(place, "it does not begin where the record before it ended");
         }
         Ok(_) => {}
+    }
+    if let Record::Segment(segment) = record {
+        told.gone.remove(&segment.seal.epoch);
     }
     let what = match record {
         Record::Segment(segment) => Linked::Stored(link::FileFacts {

@@ -94,6 +94,8 @@ pub enum Alarm {
     LogContradicted,
     /// The identity key does not answer, and the records key's time is over.
     RecordsKey,
+    /// Keys of erased footage could not be destroyed: the site key's place or the disc refuses.
+    KeysNotDestroyed,
 }
 
 impl Alarm {
@@ -103,6 +105,7 @@ impl Alarm {
         match self {
             Self::LogContradicted => "log-contradicted",
             Self::RecordsKey => "records-key-overdue",
+            Self::KeysNotDestroyed => "keys-not-destroyed",
         }
     }
 }

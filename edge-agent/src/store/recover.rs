@@ -2,7 +2,8 @@
 //!
 //! In order: lock the folder · compare volume identities · certify this run's keys · record that the
 //! agent came up · finish erasures · close or index the segment that each camera was writing · adopt
-//! complete files that the index does not know · record a gap for each camera up to now. Costs a few
+//! complete files that the index does not know · finish a change of the keys · record a gap for each
+//! camera up to now. Costs a few
 //! reads per camera, not a walk over the footage.
 //!
 //! A new log begins with the certificates of this run's keys, then the agent's start, which names the
@@ -28,8 +29,8 @@ use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
 use super::volume::{self, Verdict};
-use super::{StoreError, erase, holds, publish, rebuild, signing};
-use crate::seal::{Identity, KeyRing, key_ring};
+use super::{StoreError, erase, holds, publish, rebuild, rotate, signing};
+use crate::seal::{Identity, KeyRing, Root, key_ring};
 
 /// What opening the store found and did.
 #[derive(Debug, Default)]
@@ -58,6 +59,7 @@ pub(super) fn open(
     clock: Clock,
     cameras: &[CameraId],
     disc: Arc<dyn Disc>,
+    root: Box<dyn Root>,
 ) -> Result<(Arc<Core>, Recovery), StoreError> {
     if let Some(other) = cameras.iter().find(|c| c.site() != identity.site()) {
         let site = identity.site();
@@ -66,7 +68,7 @@ pub(super) fn open(
     let lock = volume::lock(state_dir)?;
     let found = volume::look(state_dir)?;
     let (index, verdict) = open_index(state_dir, identity.site(), &found)?;
-    let ring = KeyRing::open(&state_dir.join("keys"), identity.site())?;
+    let ring = KeyRing::open(&state_dir.join("keys"), identity.site(), root)?;
     let tail = load_tail(&index)?;
     let mut core = Core {
         state_dir: state_dir.to_owned(),
@@ -120,11 +122,13 @@ fn bring_in_order(
     signing::restore_certs(core)?;
     if let Verdict::IndexLost(volume) = verdict {
         rebuild::rebuild(core, &mut recovery)?;
+        rotate::after_rebuild(core)?;
         set_volume(core, volume)?;
     }
     holds::match_files(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;
+    rotate::settle(core)?;
     say_missed(core, cameras, recovery.orderly)?;
     Ok(recovery)
 }
