@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/watchhouse/v1/fleet.proto",
         "proto/watchhouse/v1/estate.proto",
         "proto/watchhouse/v1/evidence.proto",
+        "proto/watchhouse/v1/erasure.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

@@ -7,6 +7,7 @@
 //! | `config/hold.rs` | `[hold]`: how much of the disc held footage may take |
 //! | `config/mask.rs` | `[mask]`: how many threads mask, and with which encoder |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
+//! | `config/site_key.rs` | `[site_key]`: where the key lies that all footage keys are under |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -24,10 +25,12 @@ mod evidence;
 mod hold;
 mod identity;
 mod mask;
+mod site_key;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
+pub use site_key::SiteKey;
 
 /// The law's ceiling: nothing unheld is kept longer.
 pub const RETAIN_MAX_S: u64 = 31 * 86_400;
@@ -45,6 +48,8 @@ pub struct Config {
     pub controller: Controller,
     /// Where the site's identity key lies.
     pub identity: Identity,
+    /// Where the key lies that all footage keys are under.
+    pub site_key: SiteKey,
     /// The domain in the names of the site's log and witness.
     pub domain: Domain,
     /// How to record.
@@ -106,6 +111,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let state_dir: Option<PathBuf> = top.required("state_dir");
         let controller = top.section("controller", controller);
         let identity = top.section("identity", identity::read);
+        let site_key = top.section("site_key", site_key::read);
         let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
         let scrub = top.section("scrub", scrub);
@@ -122,6 +128,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             state_dir: state_dir?,
             controller: controller?,
             identity: identity?,
+            site_key: site_key?,
             domain: domain?,
             recording,
             scrub,
@@ -255,9 +262,15 @@ mod tests {
         let whole = "kind = \"pkcs11\"\nmodule = \"/usr/lib/m.so\"\ntoken_label = \"east\"\n\
                      pin_path = \"/etc/watchhouse/pin\"";
         if cfg!(feature = "hsm") {
-            let Ok(Config { identity: Identity::Pkcs11(token), .. }) = token(whole) else {
+            let Ok(Config {
+                identity: Identity::Pkcs11(token),
+                site_key: SiteKey::Pkcs11(root),
+                ..
+            }) = token(whole)
+            else {
                 panic!("not read: {whole}");
             };
+            assert_eq!(root.key_label, "watchhouse-site-key");
             assert_eq!(token.key_label, "watchhouse-identity");
             assert_eq!(token.pin_path, Path::new("/etc/watchhouse/pin"));
         }

@@ -14,6 +14,7 @@
 //! | [`record`] | drives one camera through the rooms above |
 //! | [`retention`] | erases exactly what may be erased |
 //! | [`scrub`] | reads footage again, and has what is damaged replaced |
+//! | [`dispose`] | says what lies on a disc that is taken out, for whoever shreds it |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -21,6 +22,7 @@
 
 pub mod camera;
 pub mod config;
+pub mod dispose;
 pub mod limits;
 pub mod link;
 pub mod mask;

@@ -73,3 +73,19 @@ pub const INDEX_LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// Table files that the index keeps open, of the 1 024 that a process has.
 pub const INDEX_FILES_MAX: i32 = 256;
+
+/// Hours that a key ring holds: 31 days are 745; thirty years of an hour held in each are 262 800.
+pub const HOURS_MAX: usize = 1 << 18;
+
+/// Bytes of the survivors' keys of one hour: 512 cameras in segments of 2 s are 921 600 of 110 bytes.
+pub const KEPT_BYTES_MAX: u64 = 128 << 20;
+
+/// Keys of hours whose footage is gone wait this long for others to go with them, milliseconds: half
+/// an hour is half of the rhythm in which hours fall due.
+pub const ROTATION_PAUSE_MS: u64 = 1_800_000;
+
+/// Keys of footage erased out of an hour that lives on go after this long, microseconds.
+pub const RESIDUE_US: i64 = 3_600_000_000;
+
+/// Orders wait this long for each other, milliseconds: each rotation wears the token.
+pub const ORDER_PAUSE_MS: u64 = 60_000;

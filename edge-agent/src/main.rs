@@ -24,6 +24,25 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Look at a disc that is taken out of service, have the recorder sign what was found, and print a
+    /// page for whoever shreds it. Ends with 1 if more than sealed footage lies on it.
+    Dispose {
+        /// The site's TOML.
+        #[arg(long)]
+        config: PathBuf,
+        /// The disc: its device, an image of it, or where it is mounted. None if it cannot be attached.
+        #[arg(long)]
+        disc: Option<PathBuf>,
+        /// Its maker's serial number, or what is written on it.
+        #[arg(long)]
+        serial: String,
+        /// Who takes it out, like t.okafor.
+        #[arg(long)]
+        person: custody::PersonId,
+        /// Why it cannot be read, if it cannot.
+        #[arg(long, required_unless_present = "disc")]
+        unreadable: Option<String>,
+    },
     /// Check a configuration file and report every mistake with its line.
     CheckConfig {
         /// The site's TOML.
@@ -49,6 +68,17 @@ fn main() -> ExitCode {
                     loaded.site,
                     loaded.cameras.len()
                 );
+            })
+        }
+        Some(Command::Dispose { config, disc, serial, person, unreadable }) => {
+            let ask = edge_agent::dispose::Ask { config, disc, serial, person, unreadable };
+            edge_agent::dispose::run(&ask).and_then(|outcome| {
+                print!("{}", outcome.page);
+                anyhow::ensure!(
+                    outcome.is_sealed,
+                    "more than sealed footage lies on it: see above"
+                );
+                Ok(())
             })
         }
         Some(Command::Run { config }) => edge_agent::run::run_until_signal(&config),

@@ -8,12 +8,13 @@ use anyhow::Context as _;
 use custody::CameraId;
 use custody::log::Checkpoint;
 use host::{Clock, Tasks};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
 use crate::scrub::{self, Scrubber};
-use crate::seal::{Identity, KeyError, identity_key};
-use crate::store::Store;
+use crate::seal::{Identity, KeyError, identity_key, root};
+use crate::store::{RealDisc, Store};
 use crate::witness::{Witness, WitnessError};
 use crate::{camera, link, mask, record, retention};
 
@@ -28,6 +29,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// When it cannot start, or something ended it that a restart may mend.
 pub fn run_until_signal(path: &Path) -> anyhow::Result<()> {
     host::telemetry::start();
+    keep_keys_in_memory();
     host::quic::install_crypto();
     let (config, bytes) = config::load(path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -50,8 +52,12 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     let identity = identity(&config, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
-    let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
-        .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
+    let root = root::open(&config.site_key, &state_dir)
+        .with_context(|| format!("{}: the site key", state_dir.display()))?;
+    let disc = Arc::new(RealDisc);
+    let (store, recovery) =
+        Store::open_with(&state_dir, identity, clock.clone(), &cameras, disc, root)
+            .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
     let mask = mask_pool(&config, &clock, &fatal).await?;
@@ -154,6 +160,17 @@ async fn mask_pool(
     let (settings, clock, fatal) = (config.mask, clock.clone(), fatal.clone());
     let opening = move || mask::Pool::open(&settings, cameras, &clock, &fatal);
     tokio::task::spawn_blocking(opening).await.context("starting the mask workers")
+}
+
+/// Keys live in this process: no core dump takes them to a disc, and no other process of the same user
+/// looks into its memory. That it is never swapped out is the unit's to see to.
+fn keep_keys_in_memory() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let kept = set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .and_then(|()| setrlimit(Resource::Core, none));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "core dumps could not be forbidden: one would hold keys");
+    }
 }
 
 /// Who signs, by the key that the settings name.

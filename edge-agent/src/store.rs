@@ -5,9 +5,10 @@
 //! segments/<camera>/<YYYY-MM-DD>/<HH>/<seq>.whseg     footage, append-only, self-describing
 //! index/                                              RocksDB: links, site log, holds, see `key`
 //! log/                                                the site log in public, see `publish`
-//! keys/                                               see `seal::key_ring`, `seal::identity`
+//! keys/                                               see `seal::key_ring`, `seal::root`, `seal::identity`
 //! keys/certs/<key>.dsse                               each records key's certificate once more
 //! holds/<hold>.<camera>.dsse                          each standing hold once more
+//! disposals/                                          discs taken out of service, see `disposals`
 //! volume.json, segments/volume.json                   which belong together, see `volume`
 //! index-aside-<n>/                                    an index that was damaged or older, for the record
 //! ```
@@ -22,7 +23,8 @@
 //!    order of expiry are what the log tells. Nothing reads an entry before it would survive power
 //!    loss. Each signer's certificate stands earlier in the log and covers the record's time.
 //! 4. No erase record names a segment under a hold that stood then.
-//! 5. A key is on the disc while a stored or open segment needs it, and in no other place.
+//! 5. Every stored segment's key opens. An hour's key is destroyed only when nothing is stored under it,
+//!    the site key changes only as the log tells, and after it old copies of keys open nowhere.
 //! 6. The log's tree is that of its entries; every checkpoint that was or may have been signed is a
 //!    beginning of it, and the static files are its tiles.
 //!
@@ -40,11 +42,12 @@
 //! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
 //! | damage found | sign · one synced batch (log, damaged) |
 //! | damage repaired | check the copy · replace the file, synced · sign · one synced batch |
-//! | erase | sign · one synced batch (log, link erased, condemned) · unlink · sync folder · forget condemned · destroy hour key |
+//! | erase | sign · one synced batch (log, link erased, condemned, hour marked) · unlink · sync folder · forget condemned |
+//! | rotate keys | next site key · survivors' keys · sign · one synced batch (log, mark) · key ring · destroy site key · forget marks |
 //!
 //! Power loss between any two leaves what the next start finishes: an `opened` row (close or index
-//! the file, or remove it when it holds no whole fragment), condemned rows (unlink), a key without
-//! segments (destroyed by the next sweep).
+//! the file, or remove it when it holds no whole fragment), condemned rows (unlink), a mark of a rotation
+//! (done to its end), a key without segments (destroyed by a later sweep).
 
 mod aside;
 mod budget;
@@ -52,6 +55,7 @@ mod check;
 mod core;
 mod damage;
 mod disc;
+mod disposals;
 mod erase;
 mod error;
 mod heartbeat;
@@ -59,12 +63,14 @@ mod holds;
 mod index;
 mod key;
 mod open_file;
+mod order;
 mod path;
 mod place;
 mod publish;
 mod read;
 mod rebuild;
 mod recover;
+mod rotate;
 mod salvage;
 mod signing;
 mod tail;
@@ -91,18 +97,21 @@ pub use check::{Checked, Depth, Finding};
 pub use core::Alarm;
 pub use damage::{Scrubbed, Verdict};
 pub use disc::{Disc, RealDisc, Step};
+pub use disposals::DisposalAsk;
 pub use erase::Space;
 pub use error::StoreError;
 pub use holds::{PlaceHold, reaches};
 pub use key::expiry::SegmentRow;
 pub use open_file::{OpenFile, OpenSegment, Stored};
+pub use order::{EraseOrder, Ordered};
 pub use read::{CameraStats, Found, Stats};
 pub use rebuild::Reading;
 pub use recover::Recovery;
+pub use rotate::{KeyState, Rotation};
 pub use salvage::Salvaged;
 
 use self::core::Core;
-use crate::seal::Identity;
+use crate::seal::{FileRoot, Identity, Root};
 
 /// The store of one site. Cheap to clone; every method blocks, so call it from a thread that may.
 #[derive(Clone)]
@@ -136,7 +145,23 @@ impl Store {
         cameras: &[CameraId],
         disc: Arc<dyn Disc>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, disc)?;
+        let root = Box::new(FileRoot::new(&state_dir.join("keys")));
+        Self::open_with(state_dir, identity, clock, cameras, disc, root)
+    }
+
+    /// As [`Self::open_on`], with the site key where `root` keeps it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        state_dir: &Path,
+        identity: Identity,
+        clock: Clock,
+        cameras: &[CameraId],
+        disc: Arc<dyn Disc>,
+        root: Box<dyn Root>,
+    ) -> Result<(Self, Recovery), StoreError> {
+        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, disc, root)?;
         Ok((Self { core }, recovery))
     }
 
@@ -399,6 +424,23 @@ impl Store {
         read::release_keys(&self.core, case, camera, seqs)
     }
 
+    /// Erases the footage that an order names, unless some of it is held or being recorded. Repeat it
+    /// until it says that keys are gone too.
+    ///
+    /// # Errors
+    /// `Refused` for a camera that is not one here. Otherwise as the disc says.
+    pub fn erase_for_order(&self, order: &EraseOrder) -> Result<Ordered, StoreError> {
+        order::erase(&self.core, order)
+    }
+
+    /// Signs and logs the disposals of discs that were handed over. Gives how many.
+    ///
+    /// # Errors
+    /// As the disc says.
+    pub fn take_disposals(&self) -> Result<usize, StoreError> {
+        disposals::take(&self.core)
+    }
+
     /// Figures, from tallies that are kept as segments come and go.
     ///
     /// # Errors
@@ -504,7 +546,7 @@ impl Store {
         segments: &[SegmentRef],
         reason: EraseReason,
     ) -> Result<Vec<SegmentRef>, StoreError> {
-        erase::condemn(&self.core, camera, segments, reason)
+        erase::condemn(&self.core, camera, segments, reason, None)
     }
 
     /// Removes the files of at most 512 condemned segments; gives how many.
@@ -512,13 +554,14 @@ impl Store {
         erase::unlink_condemned(&self.core, erase::UNLINK_STEP)
     }
 
-    /// The hours whose keys are on the disc, and how many segments each still opens.
-    pub(crate) fn key_hours(&self) -> Result<BTreeMap<u64, u64>, StoreError> {
-        erase::hours(&self.core)
+    /// What there is to do about keys.
+    pub(crate) fn key_state(&self) -> Result<KeyState, StoreError> {
+        rotate::state(&self.core)
     }
 
-    /// Destroys an hour's key, if nothing is stored or being written under it. Whether it did.
-    pub(crate) fn destroy_hour(&self, epoch: u64) -> Result<bool, StoreError> {
-        erase::destroy_hour(&self.core, epoch)
+    /// Logs and destroys the keys of hours that hold nothing, gives new ones to hours that hold less than
+    /// they did, and changes the site key. What is in use stays. Gives the hours that went.
+    pub(crate) fn rotate_keys(&self, rotation: &Rotation) -> Result<Vec<u64>, StoreError> {
+        rotate::rotate(&self.core, rotation)
     }
 }

@@ -39,6 +39,11 @@ enum Kind {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Identity> {
+    place(section, "watchhouse-identity")
+}
+
+/// Where a key lies, by the settings that every key has.
+pub(super) fn place(section: &mut Section<'_>, default_label: &str) -> Option<Identity> {
     let kinds = [("file", Kind::File), ("pkcs11", Kind::Pkcs11)];
     match section.choice("kind", &kinds, Some(Kind::File))? {
         Kind::File => Some(Identity::File),
@@ -46,18 +51,18 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Identity> {
             if !cfg!(feature = "hsm") {
                 section.object("kind", "this program was built without the feature `hsm`");
             }
-            token(section).map(Identity::Pkcs11)
+            token(section, default_label).map(Identity::Pkcs11)
         }
     }
 }
 
-fn token(section: &mut Section<'_>) -> Option<Token> {
+fn token(section: &mut Section<'_>, default_label: &str) -> Option<Token> {
     let module = path(section, "module");
     let token_label = label(section, "token_label", TOKEN_LABEL_BYTES_MAX);
     let key_label = if section.has("key_label") {
         label(section, "key_label", KEY_LABEL_BYTES_MAX)
     } else {
-        Some("watchhouse-identity".to_owned())
+        Some(default_label.to_owned())
     };
     let pin_path = path(section, "pin_path");
     Some(Token {

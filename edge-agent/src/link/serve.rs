@@ -8,16 +8,16 @@ use custody::record::{Grounds, LegalBasis, MopiGroup};
 use custody::{CameraId, CaseId, HoldId, KeyId, Seq, WallTime};
 use proto::v1::agent_server::Agent;
 use proto::v1::{
-    FindRequest, FindResponse, FoundRecord, PlaceHoldRequest, PlaceHoldResponse, PullRequest,
-    PullResponse, ReleaseHoldRequest, ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse,
-    WitnessRequest, WitnessResponse,
+    EraseFootageRequest, EraseFootageResponse, FindRequest, FindResponse, FoundRecord,
+    PlaceHoldRequest, PlaceHoldResponse, PullRequest, PullResponse, ReleaseHoldRequest,
+    ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse, WitnessRequest, WitnessResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::Parts;
 use super::upload::Uploads;
 use crate::limits::FIND_KEY_CERTS_MAX;
-use crate::store::{PlaceHold, Store, StoreError};
+use crate::store::{EraseOrder, Ordered, PlaceHold, Store, StoreError};
 
 pub(super) struct AgentService {
     parts: Parts,
@@ -148,6 +148,36 @@ impl Agent for AgentService {
         let hold: HoldId = read(&request.into_inner().hold)?;
         self.ask(move |store| store.release_hold(&hold)).await?;
         Ok(Response::new(ReleaseHoldResponse {}))
+    }
+
+    async fn erase_footage(
+        &self,
+        request: Request<EraseFootageRequest>,
+    ) -> Result<Response<EraseFootageResponse>, Status> {
+        let request = request.into_inner();
+        let span = span(request.from_us, request.to_us)?;
+        let order = EraseOrder {
+            order: read(&request.order)?,
+            camera: self.camera(&request.camera)?,
+            from: span.from,
+            to: span.to,
+        };
+        let ordered = self.ask(move |store| store.erase_for_order(&order)).await?;
+        let mut answer = EraseFootageResponse::default();
+        answer.state = match ordered {
+            Ordered::Held(holds) => {
+                answer.holds = holds.iter().map(ToString::to_string).collect();
+                "held"
+            }
+            Ordered::Recording => "recording",
+            Ordered::KeysRemain => "keys-remain",
+            Ordered::Done(segments) => {
+                answer.segments = segments;
+                "done"
+            }
+        }
+        .to_owned();
+        Ok(Response::new(answer))
     }
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<PullResponse>, Status> {

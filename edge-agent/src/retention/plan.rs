@@ -88,17 +88,6 @@ pub fn plan(
     plan
 }
 
-/// The hours whose keys open nothing any more and will seal nothing more: every hour but the present
-/// one and its neighbours, since a frame's time may lag or lead the clock's.
-#[must_use]
-pub fn spent_hours(hours: &BTreeMap<u64, u64>, present: u64) -> Vec<u64> {
-    hours
-        .iter()
-        .filter(|(hour, segments)| **segments == 0 && hour.abs_diff(present) > 1)
-        .map(|(hour, _)| *hour)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use custody::{Digest, Seq};
@@ -160,13 +149,6 @@ mod tests {
         assert_eq!(erasure.reason, EraseReason::DiscFull);
         let gone: Vec<_> = erasure.segments.iter().map(|s| s.seq.0).collect();
         assert_eq!(gone, [2, 3, 4]);
-    }
-
-    #[test]
-    fn hours_that_open_nothing_are_spent_except_around_now() {
-        let hours =
-            BTreeMap::from([(5, 0), (6, 3), (98, 0), (99, 0), (100, 0), (101, 0), (102, 0)]);
-        assert_eq!(spent_hours(&hours, 100), [5, 98, 102]);
     }
 
     proptest! {

@@ -14,9 +14,9 @@ use host::telemetry::chain;
 use host::{Clock, Tasks};
 
 use super::grace::Grace;
+use super::keys::Turner;
 use super::plan::{self, Rules};
 use crate::limits;
-use crate::seal::key_ring::epoch_of;
 use crate::store::{Stats, Store, StoreError};
 
 /// What one sweep did.
@@ -47,6 +47,7 @@ pub struct Sweeper {
     rules: Rules,
     watch: ClockWatch,
     grace: Grace,
+    keys: Turner,
 }
 
 impl Sweeper {
@@ -56,7 +57,8 @@ impl Sweeper {
         let newest = store.stats().ok().and_then(|stats| newest_footage(&stats));
         let unkept = clock.quality().source == ClockSource::Undisciplined;
         let watch = ClockWatch::at_start(clock.now(), clock.tick().0, newest.filter(|_| unkept));
-        Self { store, clock, rules, watch, grace: Grace::default() }
+        let (grace, keys) = (Grace::default(), Turner::default());
+        Self { store, clock, rules, watch, grace, keys }
     }
 
     /// From now on holds that are on their way come first.
@@ -91,12 +93,8 @@ impl Sweeper {
         // At the beginning of time nothing is of age: only space is seen to.
         let by = if may_age { trusted } else { WallTime(0) };
         self.erase(by, free_bytes, &mut swept)?;
-        let hours = self.store.key_hours()?;
-        for hour in plan::spent_hours(&hours, epoch_of(now)) {
-            if self.store.destroy_hour(hour)? {
-                swept.hours.push(hour);
-            }
-        }
+        swept.hours = self.keys.turn(&self.store, &self.clock)?;
+        self.store.take_disposals()?;
         Ok(swept)
     }
 

@@ -1,29 +1,46 @@
-//! The site key and the hourly epoch keys, each a file that only the owner may read.
+//! The site key, the hourly epoch keys under it, and how both are replaced so that erased footage opens
+//! nowhere.
 //!
 //! ```text
-//! keys/site.key            key[32]
-//! keys/epoch/<hour>.key    nonce[12] wrapped key[32] tag[16], under the site key; <hour> since 1970
+//! root (see `root`)        the site key: one, two while it changes
+//! keys/ring                the hours' keys, wrapped under the site key: see `key_ring/file.rs`
+//! keys/hours/<hour>-<n>    survivors of an hour of which footage was erased: see `key_ring/kept.rs`
 //! ```
-//! Destroying an hour overwrites its file, syncs, unlinks and syncs the folder: a copy of a segment
-//! of that hour, wherever it lies, then opens for nobody. What a disc's own wear levelling keeps of
-//! the overwritten page is still wrapped under the site key.
+//! Deleting a wrapped key is not erasing it: a file system, a disc's wear levelling, a backup keep old
+//! bytes. So erasure replaces what they are wrapped under. A *rotation* destroys spent hours, gives hours
+//! with survivors a new key, and replaces the site key; `store` drives it:
+//!
+//! | step | if power goes after it |
+//! |---|---|
+//! | [`KeyRing::prepare`]: the next site key is kept beside the present one | it was never used, and goes at the next |
+//! | [`KeyRing::rekey`]: survivors' keys in a new file, under the hour's next key | nothing names the file |
+//! | the record is logged | the next start finds its mark and goes on with the same site key |
+//! | [`KeyRing::turn`]: the ring is replaced by one under the next site key | the next start finishes |
+//! | [`KeyRing::finish`]: the old site key is destroyed | done |
+//!
+//! Whatever was wrapped under the old site key, wherever a copy lies, then opens for nobody.
+//! One ring file and not one file an hour: a rotation replaces it whole, so that either the old or the
+//! new ring is there, and 745 hours are 54 kB.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::rand;
 use custody::keys::SignError;
 use custody::sealing::{self, Key};
-use custody::{CameraId, Seq, SiteId, WallTime};
-use host::durable::{self, Reader};
+use custody::{CameraId, Digest, Seq, SiteId, WallTime};
+use host::durable;
+
+use super::root::{Root, Secret};
+
+mod file;
+mod kept;
+mod older;
 
 /// Microseconds in an epoch.
 const EPOCH_US: i64 = 3_600_000_000;
-/// A wrapped key: nonce, key, tag.
-const WRAPPED_BYTES: usize = 12 + 32 + 16;
 
 /// A key that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +55,10 @@ pub enum KeyError {
         source: io::Error,
     },
     /// A key file is not what this program wrote.
-    #[error("{what}: restore it from a backup of the key folder, or the footage under it is lost")]
+    #[error(
+        "{what}. There is no backup of keys, by design: put back what was moved, or move `keys/ring`, \
+         `index` and `segments` away to begin anew; the footage under them is lost"
+    )]
     Damaged {
         /// Which file, and what is wrong.
         what: String,
@@ -51,6 +71,14 @@ pub enum KeyError {
         /// Why.
         #[source]
         source: SignError,
+    },
+    /// The site key's place did not answer.
+    #[error("the site key in {place} is not to be had: {why}")]
+    Root {
+        /// Where it lies.
+        place: String,
+        /// Why not, and what to do.
+        why: String,
     },
     /// The hour's key was destroyed when its footage was erased.
     #[error("the key of hour {epoch} is destroyed: what it sealed can never be opened")]
@@ -79,170 +107,339 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     Ok(bytes)
 }
 
+/// An hour's key, and where its segments' keys are: 0 in their headers, else in a file of this version.
+#[derive(Clone)]
+struct Hour {
+    key: Key,
+    version: u32,
+}
+
+type Hours = BTreeMap<u64, Hour>;
+
+/// What is in force.
+struct Ring {
+    secret: Secret,
+    hours: Hours,
+}
+
+/// The site key that is to follow, and the hours that it finds re-keyed.
+pub struct Next {
+    secret: Secret,
+    rekeyed: Hours,
+}
+
+impl Next {
+    /// The digest of the site key that is to follow.
+    #[must_use]
+    pub fn site_key(&self) -> Digest {
+        self.secret.digest()
+    }
+}
+
 /// The keys of one site.
 pub struct KeyRing {
     site: SiteId,
     folder: PathBuf,
-    site_key: Key,
-    /// Unwrapped keys by hour; as many as there are files, 745 at 31 days and no holds.
-    epochs: Mutex<BTreeMap<u64, Key>>,
+    root: Box<dyn Root>,
+    ring: Mutex<Ring>,
+    /// The survivors' keys of the hour last asked for, still wrapped.
+    kept: Mutex<Option<kept::Kept>>,
+    /// Held through a rotation.
+    rotation: Mutex<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeyRing {
-    /// Opens the key folder, creating folder and site key the first time.
+    /// Opens the key folder with the site key that `root` keeps, making both the first time.
     ///
     /// # Errors
-    /// When files cannot be read or written, or the site key is gone while hourly keys are there.
-    pub fn open(folder: &Path, site: &SiteId) -> Result<Self, KeyError> {
-        let epochs = folder.join("epoch");
-        durable::create_folder(&epochs).map_err(disc("creating", &epochs))?;
-        let path = folder.join("site.key");
-        let site_key = match fs::read(&path) {
-            Ok(bytes) => {
-                let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
-                    KeyError::Damaged { what: format!("{} is not 32 bytes long", path.display()) }
-                })?;
-                Key::new(bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut old = fs::read_dir(&epochs).map_err(disc("reading", &epochs))?;
-                if old.next().is_some() {
-                    let what = format!("{} is missing and hourly keys are there", path.display());
+    /// When files or the root cannot be read or written, or the ring opens under no site key there is:
+    /// a restored old copy, or a ring whose site key was destroyed.
+    pub fn open(folder: &Path, site: &SiteId, root: Box<dyn Root>) -> Result<Self, KeyError> {
+        let kept = folder.join("hours");
+        durable::create_folder(&kept).map_err(disc("creating", &kept))?;
+        let path = folder.join("ring");
+        let secrets = root.secrets()?;
+        let ring = match file::read(&path)? {
+            None => Self::found(folder, site, root.as_ref(), &secrets)?,
+            Some(stored) => {
+                if let Some(secret) = secrets.iter().find(|secret| stored.is_under(secret)) {
+                    Ring { secret: secret.clone(), hours: stored.unwrap(site, secret) }
+                } else if stored.is_empty() {
+                    // The first start was cut off between ring and root.
+                    Self::begin(&path, site, root.as_ref(), &secrets)?
+                } else {
+                    let what = format!(
+                        "{} opens under no site key that {} holds: it is an old copy, or belongs \
+                         elsewhere",
+                        path.display(),
+                        root.place()
+                    );
                     return Err(KeyError::Damaged { what });
                 }
-                let bytes = random()?;
-                durable::replace(&path, &bytes, Reader::Owner).map_err(disc("writing", &path))?;
-                Key::new(bytes)
             }
-            Err(source) => return Err(disc("reading", &path)(source)),
         };
+        if folder.join("site.key").exists() {
+            older::destroy(folder)?;
+        }
         Ok(Self {
             site: site.clone(),
-            folder: epochs,
-            site_key,
-            epochs: Mutex::new(BTreeMap::new()),
+            folder: folder.to_owned(),
+            root,
+            ring: Mutex::new(ring),
+            kept: Mutex::default(),
+            rotation: Mutex::default(),
         })
     }
 
-    fn path(&self, epoch: u64) -> PathBuf {
-        self.folder.join(format!("{epoch}.key"))
+    /// The first ring of a folder that has none.
+    fn found(
+        folder: &Path,
+        site: &SiteId,
+        root: &dyn Root,
+        secrets: &[Secret],
+    ) -> Result<Ring, KeyError> {
+        let path = folder.join("ring");
+        if let Some(hours) = older::read(folder, site)? {
+            for secret in secrets {
+                root.destroy(secret.generation)?;
+            }
+            let secret = Secret { generation: 1, key: Key::new(random()?) };
+            // The other way round a cut-off change would leave a ring that opens under nothing.
+            root.add(&secret)?;
+            file::write(&path, site, &secret, &hours)?;
+            return Ok(Ring { secret, hours });
+        }
+        if !secrets.is_empty() {
+            let what = format!("{} is missing and {} holds its key", path.display(), root.place());
+            return Err(KeyError::Damaged { what });
+        }
+        Self::begin(&path, site, root, secrets)
     }
 
-    fn cache(&self) -> MutexGuard<'_, BTreeMap<u64, Key>> {
-        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begin(
+        path: &Path,
+        site: &SiteId,
+        root: &dyn Root,
+        secrets: &[Secret],
+    ) -> Result<Ring, KeyError> {
+        for secret in secrets {
+            root.destroy(secret.generation)?;
+        }
+        let newest = secrets.iter().map(|secret| secret.generation).max().unwrap_or(0);
+        let secret = Secret { generation: newest + 1, key: Key::new(random()?) };
+        // A ring without hours may be replaced at will; a root without a ring is a lost ring.
+        file::write(path, site, &secret, &Hours::new())?;
+        root.add(&secret)?;
+        Ok(Ring { secret, hours: Hours::new() })
     }
 
-    /// The key of hour `epoch`, for opening.
+    /// Every key that is there: site keys, and hours' keys as the ring wraps them. Changes nothing, so
+    /// that another program may ask what must not lie on a disc.
     ///
     /// # Errors
-    /// `Destroyed` when it is no more.
-    pub fn epoch(&self, epoch: u64) -> Result<Key, KeyError> {
-        self.load(&mut self.cache(), epoch)?.ok_or(KeyError::Destroyed { epoch })
+    /// When ring or root cannot be read.
+    pub fn danger_keys(
+        folder: &Path,
+        site: &SiteId,
+        root: &dyn Root,
+    ) -> Result<Vec<Key>, KeyError> {
+        let secrets = root.secrets()?;
+        let stored = file::read(&folder.join("ring"))?;
+        let opened = stored.and_then(|stored| {
+            let secret = secrets.iter().find(|secret| stored.is_under(secret))?;
+            Some(stored.unwrap(site, secret))
+        });
+        let hours = opened.into_iter().flat_map(Hours::into_values).map(|hour| hour.key);
+        Ok(secrets.iter().map(|secret| secret.key.clone()).chain(hours).collect())
     }
 
-    /// The key of hour `epoch`, for sealing: made and kept on disc if there is none.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        lock(&self.ring)
+    }
+
+    fn kept_folder(&self) -> PathBuf {
+        self.folder.join("hours")
+    }
+
+    fn write(&self, ring: &Ring) -> Result<(), KeyError> {
+        file::write(&self.folder.join("ring"), &self.site, &ring.secret, &ring.hours)
+    }
+
+    /// The digest of the site key in force.
+    #[must_use]
+    pub fn site_key(&self) -> Digest {
+        self.ring().secret.digest()
+    }
+
+    /// Where the site key lies, for messages.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.root.place()
+    }
+
+    /// Whether the hour has a key.
+    #[must_use]
+    pub fn has_hour(&self, epoch: u64) -> bool {
+        self.ring().hours.contains_key(&epoch)
+    }
+
+    /// The hours that have keys.
+    #[must_use]
+    pub fn hours(&self) -> BTreeSet<u64> {
+        self.ring().hours.keys().copied().collect()
+    }
+
+    /// Gives hour `epoch` a key if it has none. It survives power loss when this returns.
     ///
     /// # Errors
     /// When the disc refuses.
-    pub fn epoch_for_sealing(&self, epoch: u64) -> Result<Key, KeyError> {
-        let mut cache = self.cache();
-        if let Some(key) = self.load(&mut cache, epoch)? {
-            return Ok(key);
+    pub fn make_hour(&self, epoch: u64) -> Result<(), KeyError> {
+        let mut ring = self.ring();
+        if ring.hours.contains_key(&epoch) {
+            return Ok(());
         }
-        let key = Key::new(random()?);
-        let place = sealing::epoch_key_place(&self.site, epoch);
-        let wrapped = self.site_key.wrap(&key, random()?, &place);
-        let path = self.path(epoch);
-        durable::replace(&path, &wrapped, Reader::Owner).map_err(disc("writing", &path))?;
-        cache.insert(epoch, key.clone());
-        Ok(key)
+        ring.hours.insert(epoch, Hour { key: Key::new(random()?), version: 0 });
+        let written = self.write(&ring);
+        if written.is_err() {
+            ring.hours.remove(&epoch);
+        }
+        written
     }
 
-    fn load(&self, cache: &mut BTreeMap<u64, Key>, epoch: u64) -> Result<Option<Key>, KeyError> {
-        if let Some(key) = cache.get(&epoch) {
-            return Ok(Some(key.clone()));
-        }
-        let path = self.path(epoch);
-        let wrapped = match fs::read(&path) {
-            Ok(wrapped) => wrapped,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(disc("reading", &path)(source)),
-        };
-        if wrapped == [0; WRAPPED_BYTES] {
-            // Power went between overwriting and unlinking.
-            return Ok(None);
-        }
-        let place = sealing::epoch_key_place(&self.site, epoch);
-        let key = self.site_key.unwrap(&wrapped, &place).map_err(|_| KeyError::Damaged {
-            what: format!("{} does not open under the site key", path.display()),
-        })?;
-        cache.insert(epoch, key.clone());
-        Ok(Some(key))
-    }
-
-    /// The hours whose keys are on the disc.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn hours(&self) -> Result<BTreeSet<u64>, KeyError> {
-        let listing = fs::read_dir(&self.folder).map_err(disc("reading", &self.folder))?;
-        let mut hours = BTreeSet::new();
-        for entry in listing {
-            let name = entry.map_err(disc("reading", &self.folder))?.file_name();
-            let hour: Option<u64> =
-                name.to_str().and_then(|n| n.strip_suffix(".key")?.parse().ok());
-            hours.extend(hour);
-        }
-        Ok(hours)
-    }
-
-    /// Destroys the key of hour `epoch`: overwrite, sync, unlink, sync the folder. No error if it is
-    /// gone already, so that it may be repeated.
-    ///
-    /// # Errors
-    /// When the disc refuses: the key may still be there.
-    pub fn destroy_epoch(&self, epoch: u64) -> Result<(), KeyError> {
-        let mut cache = self.cache();
-        cache.remove(&epoch);
-        let path = self.path(epoch);
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(mut file) => file
-                .write_all(&[0; WRAPPED_BYTES])
-                .and_then(|()| file.sync_all())
-                .map_err(disc("overwriting", &path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(disc("overwriting", &path)(source)),
-        }
-        durable::remove(&path).map_err(disc("removing", &path))
+    fn hour(&self, epoch: u64) -> Result<Hour, KeyError> {
+        self.ring().hours.get(&epoch).cloned().ok_or(KeyError::Destroyed { epoch })
     }
 
     /// Makes a segment's key and wraps it under its hour's. Gives both.
     ///
     /// # Errors
-    /// As [`Self::epoch_for_sealing`].
+    /// When the disc refuses the hour's key.
     pub fn new_segment_key(
         &self,
         camera: &CameraId,
         seq: Seq,
         epoch: u64,
     ) -> Result<(Key, Vec<u8>), KeyError> {
+        self.make_hour(epoch)?;
         let key = Key::new(random()?);
         let place = sealing::segment_key_place(camera, seq, epoch);
-        let wrapped = self.epoch_for_sealing(epoch)?.wrap(&key, random()?, &place);
+        let wrapped = self.hour(epoch)?.key.wrap(&key, random()?, &place);
         Ok((key, wrapped))
     }
 
-    /// Opens a segment's key as its file's header carries it.
+    /// Opens a segment's key: as its file's header carries it, or as it was kept when its hour was
+    /// re-keyed.
     ///
     /// # Errors
-    /// `Destroyed` when the hour is erased, `Damaged` when it is another segment's.
+    /// `Destroyed` when its hour or it is erased, `Damaged` when it is another segment's.
     pub fn segment_key(&self, header: &custody::sealed::Header) -> Result<Key, KeyError> {
-        let place = sealing::segment_key_place(&header.camera, header.seq, header.epoch);
+        let (camera, seq, epoch) = (&header.camera, header.seq, header.epoch);
+        let place = sealing::segment_key_place(camera, seq, epoch);
         let damaged = || KeyError::Damaged {
-            what: format!("the key of segment {} of {} does not open", header.seq, header.camera),
+            what: format!("the key of segment {seq} of {camera} does not open"),
         };
-        let wrapped = hex::decode(&header.wrapped_key).map_err(|_| damaged())?;
-        self.epoch(header.epoch)?.unwrap(&wrapped, &place).map_err(|_| damaged())
+        let hour = self.hour(epoch)?;
+        if hour.version == 0 {
+            let wrapped = hex::decode(&header.wrapped_key).map_err(|_| damaged())?;
+            return hour.key.unwrap(&wrapped, &place).map_err(|_| damaged());
+        }
+        let mut kept = lock(&self.kept);
+        let read = match kept.take() {
+            Some(read) if (read.hour, read.version) == (epoch, hour.version) => read,
+            _ => kept::read(&self.kept_folder(), &self.site, epoch, hour.version)?,
+        };
+        let read = kept.insert(read);
+        let wrapped = read.wrapped(camera, seq).ok_or(KeyError::Destroyed { epoch })?;
+        hour.key.unwrap(wrapped, &place).map_err(|_| damaged())
+    }
+}
+
+/// The steps of a rotation, in their order.
+impl KeyRing {
+    /// Held through a rotation: one at a time.
+    pub fn rotating(&self) -> MutexGuard<'_, ()> {
+        lock(&self.rotation)
+    }
+
+    /// Draws the next site key and keeps it beside the present one.
+    ///
+    /// # Errors
+    /// When the root does not take it.
+    pub fn prepare(&self) -> Result<Next, KeyError> {
+        self.finish()?;
+        let generation = self.ring().secret.generation + 1;
+        let secret = Secret { generation, key: Key::new(random()?) };
+        self.root.add(&secret)?;
+        Ok(Next { secret, rekeyed: Hours::new() })
+    }
+
+    /// The next site key of a rotation that was cut off, by its digest; none if it is not there.
+    ///
+    /// # Errors
+    /// When the root does not answer.
+    pub fn prepared(&self, site_key: Digest) -> Result<Option<Next>, KeyError> {
+        let secret = self.root.secrets()?.into_iter().find(|secret| secret.digest() == site_key);
+        Ok(secret.map(|secret| Next { secret, rekeyed: Hours::new() }))
+    }
+
+    /// Draws the next key of `hour` and keeps under it the keys of its survivors.
+    ///
+    /// # Errors
+    /// `Destroyed` when the hour has no key; when the disc refuses.
+    pub fn rekey(
+        &self,
+        next: &mut Next,
+        hour: u64,
+        survivors: &[(CameraId, Seq, Key)],
+    ) -> Result<(), KeyError> {
+        let version = self.hour(hour)?.version.wrapping_add(1).max(1);
+        let key = Key::new(random()?);
+        kept::write(&self.kept_folder(), (hour, version), &key, survivors)?;
+        next.rekeyed.insert(hour, Hour { key, version });
+        Ok(())
+    }
+
+    /// Replaces the ring by one under the next site key, without the `destroyed` hours and with the
+    /// `rekeyed` ones as [`Self::rekey`] left them.
+    ///
+    /// # Errors
+    /// When the disc refuses; then the ring is as it was.
+    pub fn turn(&self, next: &Next, destroyed: &[u64], rekeyed: &[u64]) -> Result<(), KeyError> {
+        let mut ring = self.ring();
+        let mut hours = ring.hours.clone();
+        hours.retain(|hour, _| !destroyed.contains(hour));
+        for hour in rekeyed {
+            if let (Some(kept), Some(slot)) = (next.rekeyed.get(hour), hours.get_mut(hour)) {
+                *slot = kept.clone();
+            }
+        }
+        let turned = Ring { secret: next.secret.clone(), hours };
+        self.write(&turned)?;
+        *ring = turned;
+        Ok(())
+    }
+
+    /// Destroys every site key but the one in force, and removes survivors' files that the ring does
+    /// not name. Repeating it is no error.
+    ///
+    /// # Errors
+    /// When a site key may still be there.
+    pub fn finish(&self) -> Result<(), KeyError> {
+        let (present, named) = {
+            let ring = self.ring();
+            let named = ring.hours.iter().map(|(hour, it)| (*hour, it.version)).collect();
+            (ring.secret.generation, named)
+        };
+        for secret in self.root.secrets()? {
+            if secret.generation != present {
+                self.root.destroy(secret.generation)?;
+            }
+        }
+        kept::tidy(&self.kept_folder(), &named)
     }
 }
 
@@ -252,52 +449,4 @@ pub(super) fn disc(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn header(ring: &KeyRing, epoch: u64) -> (Key, custody::sealed::Header) {
-        let camera: CameraId = "east/ext-01".parse().unwrap();
-        let (key, wrapped) = ring.new_segment_key(&camera, Seq(3), epoch).unwrap();
-        let header = custody::sealed::Header {
-            camera,
-            seq: Seq(3),
-            boot_id: "b".into(),
-            epoch,
-            wrapped_key: hex::encode(wrapped),
-        };
-        (key, header)
-    }
-
-    #[test]
-    fn a_segment_key_opens_until_its_hour_is_destroyed() {
-        let folder = tempfile::tempdir().unwrap();
-        let site: SiteId = "east".parse().unwrap();
-        let ring = KeyRing::open(folder.path(), &site).unwrap();
-        let (key, kept) = header(&ring, 500);
-        let (_, other) = header(&ring, 501);
-        let mode = fs::metadata(folder.path().join("site.key")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-
-        let ring = KeyRing::open(folder.path(), &site).unwrap();
-        let opened = ring.segment_key(&kept).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(opened.danger_bytes(), key.danger_bytes());
-        assert_eq!(ring.hours().unwrap(), BTreeSet::from([500, 501]));
-        ring.destroy_epoch(500).unwrap();
-        ring.destroy_epoch(500).unwrap();
-        assert!(matches!(ring.segment_key(&kept), Err(KeyError::Destroyed { epoch: 500 })));
-        assert!(ring.segment_key(&other).is_ok());
-        assert_eq!(ring.hours().unwrap(), BTreeSet::from([501]));
-    }
-
-    #[test]
-    fn a_lost_site_key_is_said_and_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let site: SiteId = "east".parse().unwrap();
-        let ring = KeyRing::open(folder.path(), &site).unwrap();
-        ring.epoch_for_sealing(9).unwrap();
-        fs::remove_file(folder.path().join("site.key")).unwrap();
-        assert!(matches!(KeyRing::open(folder.path(), &site), Err(KeyError::Damaged { .. })));
-    }
-}
+mod tests;

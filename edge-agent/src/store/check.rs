@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `check/grown.rs` | the log's tree, its checkpoints and static files |
+//! | `check/keys.rs` | what the log tells of destroyed keys, and what opens |
 //! | `check/signed.rs` | who signed each record, and whether they might |
 //!
 //! Cost: one pass over log and index, and over the segment files: 110 TB at 31 days of 67 cameras;
@@ -35,6 +36,7 @@ use super::path;
 use super::volume::LOST_AND_FOUND;
 
 mod grown;
+mod keys;
 mod signed;
 
 use grown::Regrown;
@@ -90,6 +92,10 @@ struct Told {
     /// Segments that were found damaged and not repaired.
     damaged: BTreeSet<(CameraId, Seq)>,
     tree: Regrown,
+    /// The site key that the last rotation left in force.
+    site_key: Option<Digest>,
+    /// Hours whose keys were destroyed, or changed, and have not been used since.
+    gone: BTreeSet<u64>,
     /// Until which entry records of older segments stand among the others.
     rebuilt: u64,
 }
@@ -112,6 +118,7 @@ pub(super) fn check(core: &Core, depth: Depth) -> Result<Checked, StoreError> {
     compare_settings(core, &mut seen, &told)?;
     compare_damage(core, &mut seen, &told);
     grown::compare(core, &mut seen, &told.tree)?;
+    keys::compare(core, &mut seen, &told, depth)?;
     let expected = look_at_files(core, &mut seen, &told, depth);
     look_for_strays(core, &mut seen, &expected)?;
     Ok(seen)
@@ -177,11 +184,11 @@ fn apply(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope, 
         }
         Statement::MaskChange(change) => mask_changed(seen, told, place, change),
         Statement::Damage(damage) => harmed(seen, told, place, damage),
+        Statement::KeysDestroyed(gone) => keys::destroyed(seen, told, place, gone),
         Statement::Heartbeat(heartbeat) => heard(seen, told, place, heartbeat),
         Statement::Gap(_)
         | Statement::ClockStep(_)
         | Statement::Access(_)
-        | Statement::KeysDestroyed(_)
         | Statement::Disposal(_)
         | Statement::KeyCert(_)
         | Statement::Transfer(_)
@@ -256,6 +263,9 @@ fn follow(seen: &mut Checked, told: &mut Told, place: &str, envelope: &Envelope,
             seen.note(place, "it does not begin where the record before it ended");
         }
         Ok(_) => {}
+    }
+    if let Record::Segment(segment) = record {
+        told.gone.remove(&segment.seal.epoch);
     }
     let what = match record {
         Record::Segment(segment) => Linked::Stored(link::FileFacts {

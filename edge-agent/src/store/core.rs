@@ -109,6 +109,8 @@ pub enum Alarm {
     FootageDamaged,
     /// Held footage takes nearly all that it may.
     HoldBudget,
+    /// Keys of erased footage could not be destroyed: the site key's place or the disc refuses.
+    KeysNotDestroyed,
 }
 
 impl Alarm {
@@ -121,6 +123,7 @@ impl Alarm {
             Self::IndexRebuilding => "index-rebuilding",
             Self::FootageDamaged => "footage-damaged",
             Self::HoldBudget => "hold-budget-near",
+            Self::KeysNotDestroyed => "keys-not-destroyed",
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::StoreError;
+use crate::seal::KeyError;
 
 /// One durable step. A closed list: what is not here does not last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,11 @@ pub enum Step {
     SyncIndex,
     /// Removing a segment file.
     Unlink,
-    /// Destroying an hour's key.
+    /// Writing the key ring, or the kept keys of an hour.
+    WriteRing,
+    /// Keeping the next site key, or looking for it.
+    WriteRoot,
+    /// Destroying the old site key.
     DestroyKey,
     /// Writing or removing the plain copy of a hold.
     WriteHold,
@@ -59,12 +64,14 @@ impl Step {
             | Self::WriteCert
             | Self::WriteVolume
             | Self::RepairFile => may_be_sync(error),
+            Self::WriteRing | Self::WriteRoot | Self::DestroyKey => {
+                may_be_sync(error) && !is_of_a_key(error)
+            }
             Self::WriteHead
             | Self::WriteFragment
             | Self::WriteManifest
             | Self::Truncate
             | Self::Unlink
-            | Self::DestroyKey
             // Written again from the index, whole, at the next second.
             | Self::WriteTiles
             | Self::WriteCheckpoint
@@ -99,6 +106,11 @@ pub(super) fn may_be_sync(error: &io::Error) -> bool {
             | io::ErrorKind::NotFound
             | io::ErrorKind::NotADirectory
     )
+}
+
+/// Whether the error is no disc's, but a token's that does not answer, or a key's that is not there.
+fn is_of_a_key(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<KeyError>())
 }
 
 /// Takes the store's durable steps.

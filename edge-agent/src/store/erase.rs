@@ -1,5 +1,5 @@
 //! How footage goes, in steps that may each be repeated: log and index (one synced batch) → unlink
-//! and sync folders → forget the condemned → destroy keys of hours that hold nothing any more.
+//! and sync folders → forget the condemned. What makes it final is the change of keys after: `rotate`.
 //! Decides nothing: `retention` says what goes. Refuses what is held.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 
 use custody::record::{Erase, EraseReason, Record, SegmentRef, Statement};
-use custody::{CameraId, Seq};
+use custody::{CameraId, OrderId, Seq};
 use host::durable;
 
 use super::StoreError;
@@ -19,7 +19,7 @@ use super::key::condemned::CondemnedRow;
 use super::key::expiry::{self, SegmentRow};
 use super::key::link::{self, FileFacts, LinkRow, Linked};
 use super::key::{Family, after_prefix};
-use super::{path, read, rebuild, volume};
+use super::{path, read, rotate, volume};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -51,13 +51,14 @@ pub(super) fn expiring(
 }
 
 /// Logs the erasure of segments of one camera and takes them out of the index; their files are
-/// condemned. Leaves out what is held, erased already, or not the segment that was meant. Gives
-/// what was condemned.
+/// condemned, and their hours marked. Leaves out what is held, erased already, or not the segment that
+/// was meant. Gives what was condemned.
 pub(super) fn condemn(
     core: &Core,
     camera: &CameraId,
     segments: &[SegmentRef],
     reason: EraseReason,
+    order: Option<&OrderId>,
 ) -> Result<Vec<SegmentRef>, StoreError> {
     if segments.len() > custody::record::ERASED_MAX {
         return Err(StoreError::refused("one erase record names at most 512 segments"));
@@ -85,14 +86,16 @@ pub(super) fn condemn(
         camera: camera.clone(),
         segments: refs.clone(),
         reason,
-        order: None,
+        order: order.cloned(),
         at: core.clock.now(),
     };
     let signed = core.sign(&Record::Other(Statement::Erase(erase)))?;
-    core.log(&[&signed], |_, batch| {
+    let hours: BTreeSet<u64> = going.iter().map(|(_, _, file)| file.epoch).collect();
+    core.log(&[&signed], |place, batch| {
         for (seq, row, file) in &going {
             take_out(core, batch, camera, *seq, row, file);
         }
+        rotate::note_residue(core, batch, place, &hours, order.is_some());
     })?;
     Ok(refs)
 }
@@ -182,11 +185,10 @@ fn remove_empty(core: &Core, rows: &[CondemnedRow]) {
     }
 }
 
-/// The hours whose keys are on the disc, and how many segments each still opens, those being written
-/// counted.
-pub(super) fn hours(core: &Core) -> Result<BTreeMap<u64, u64>, StoreError> {
+/// The hours that have keys, and how many segments each still opens, those being written counted.
+pub(super) fn hours(core: &Core) -> BTreeMap<u64, u64> {
     let mut hours: BTreeMap<u64, u64> =
-        core.ring.hours()?.into_iter().map(|hour| (hour, 0)).collect();
+        core.ring.hours().into_iter().map(|hour| (hour, 0)).collect();
     for tallies in lock(&core.tallies).values() {
         for (epoch, tally) in tallies {
             hours.entry(*epoch).and_modify(|n| *n += tally.segments);
@@ -195,24 +197,7 @@ pub(super) fn hours(core: &Core) -> Result<BTreeMap<u64, u64>, StoreError> {
     for (epoch, open) in lock(&core.epochs).iter() {
         hours.entry(*epoch).and_modify(|n| *n += u64::from(*open));
     }
-    Ok(hours)
-}
-
-/// Destroys an hour's key, if nothing is stored or being written under it. Whether it did.
-pub(super) fn destroy_hour(core: &Core, epoch: u64) -> Result<bool, StoreError> {
-    if rebuild::may_hold(core, epoch) {
-        return Ok(false);
-    }
-    // Held while the key goes, so that no segment is opened under it meanwhile.
-    let open = lock(&core.epochs);
-    let stored = lock(&core.tallies).values().any(|hours| hours.contains_key(&epoch));
-    if stored || open.contains_key(&epoch) {
-        return Ok(false);
-    }
-    core.step(Step::DestroyKey, format_args!("destroying the key of hour {epoch}"), || {
-        core.ring.destroy_epoch(epoch).map_err(io::Error::other)
-    })?;
-    Ok(true)
+    hours
 }
 
 /// How many bytes are free where the segments are.

@@ -18,6 +18,8 @@
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
 //! | [`damaged`] | `facts` | camera seq | a stored segment that is not what was signed |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
+//! | [`residue`] | `facts` | hour | footage was erased, and its hour's key lives on |
+//! | [`rotation`] | `facts` | | a change of the keys that is logged and may be unfinished |
 //!
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
 //! end with a zero byte. Values begin with the version of their layout.
@@ -36,6 +38,8 @@ pub(crate) mod link;
 pub(crate) mod mask;
 pub(crate) mod moment;
 pub(crate) mod opened;
+pub(crate) mod residue;
+pub(crate) mod rotation;
 pub(crate) mod signer;
 pub(crate) mod tally;
 

@@ -22,7 +22,7 @@ use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::opened::OpenedRow;
 use super::key::{Family, of_camera};
 use super::signing::Signed;
-use super::{path, place};
+use super::{path, place, rotate};
 use crate::limits;
 use crate::seal::{Plain, Sealer, key_ring};
 use crate::segment;
@@ -167,6 +167,10 @@ struct Sealing {
 
 impl Sealing {
     fn begin(core: &Core, camera: &CameraId, row: &OpenedRow) -> Result<Self, StoreError> {
+        if !core.ring.has_hour(row.epoch) {
+            let what = format!("making the key of hour {}", row.epoch);
+            rotate::step(core, Step::WriteRing, &what, || core.ring.make_hour(row.epoch))?;
+        }
         let (key, wrapped) = core.ring.new_segment_key(camera, row.seq, row.epoch)?;
         let header = Header {
             camera: camera.clone(),

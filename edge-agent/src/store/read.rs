@@ -184,8 +184,17 @@ pub(super) fn segment_path(
 
 /// Opens the key that a segment's file carries.
 pub(super) fn segment_key(core: &Core, camera: &CameraId, seq: Seq) -> Result<Key, StoreError> {
-    let file = segment_path(core, camera, seq)?;
-    let header = read_header(&file).map_err(|source| StoreError::DiscFault {
+    key_in(core, camera, seq, &segment_path(core, camera, seq)?)
+}
+
+/// Opens the key that the file of a segment carries.
+pub(super) fn key_in(
+    core: &Core,
+    camera: &CameraId,
+    seq: Seq,
+    file: &std::path::Path,
+) -> Result<Key, StoreError> {
+    let header = read_header(file).map_err(|source| StoreError::DiscFault {
         what: format!("reading the header of {}", file.display()),
         source,
     })?;

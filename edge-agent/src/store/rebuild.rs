@@ -41,7 +41,7 @@ use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::{Family, fact, link};
 use super::recover::Recovery;
 use super::signing::Signed;
-use super::{path, salvage};
+use super::{path, rotate, salvage};
 use crate::seal::key_ring;
 
 /// A manifest's block lies within so many bytes of a file's end: a signed manifest is about 3 kB.
@@ -199,6 +199,7 @@ pub(super) fn step(core: &Core) -> Result<Option<Reading>, StoreError> {
             }
         }
         Some(None) => {
+            rotate::after_rebuild(core)?;
             let mut batch = Batch::default();
             let size = lock(&core.tail).size();
             batch.put(Family::Facts, fact::REBUILT.to_vec(), size.to_be_bytes());

@@ -2,8 +2,8 @@
 //!
 //! In order: lock the folder · compare volume identities, count the opening · certify this run's keys ·
 //! record that the agent came up · finish erasures · close or index the segment that each camera was
-//! writing · adopt complete files that the index does not know · record a gap for each camera up to
-//! now. Costs a few reads per camera, not a walk over the footage.
+//! writing · adopt complete files that the index does not know · finish a change of the keys · record a
+//! gap for each camera up to now. Costs a few reads per camera, not a walk over the footage.
 //!
 //! An index that is lost, damaged or older than the footage is set aside as `index-aside-<n>` and a
 //! new one begun; see `rebuild`.
@@ -31,8 +31,8 @@ use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
 use super::volume::{self, Indexed, Verdict};
-use super::{StoreError, aside, damage, erase, holds, publish, rebuild, signing};
-use crate::seal::{Identity, KeyRing, key_ring};
+use super::{StoreError, aside, damage, erase, holds, publish, rebuild, rotate, signing};
+use crate::seal::{Identity, KeyRing, Root, key_ring};
 
 /// What opening the store found and did.
 #[derive(Debug, Default)]
@@ -62,6 +62,7 @@ pub(super) fn open(
     clock: Clock,
     cameras: &[CameraId],
     disc: Arc<dyn Disc>,
+    root: Box<dyn Root>,
 ) -> Result<(Arc<Core>, Recovery), StoreError> {
     if let Some(other) = cameras.iter().find(|c| c.site() != identity.site()) {
         let site = identity.site();
@@ -79,7 +80,7 @@ pub(super) fn open(
         loaded => loaded?,
     };
     let Loaded { index, lines, origin, tail, holds, tallies } = loaded;
-    let ring = KeyRing::open(&state_dir.join("keys"), identity.site())?;
+    let ring = KeyRing::open(&state_dir.join("keys"), identity.site(), root)?;
     let mut core = Core {
         state_dir: state_dir.to_owned(),
         segments: state_dir.join("segments"),
@@ -143,6 +144,7 @@ fn bring_in_order(
     holds::match_files(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;
+    rotate::settle(core)?;
     say_missed(core, cameras, recovery.orderly)?;
     Ok(recovery)
 }

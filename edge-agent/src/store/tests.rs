@@ -1,6 +1,7 @@
 //! A site that records on a clock we own, and its stories. The oracle runs after every step.
 
 mod dice;
+mod erasure;
 mod faults;
 mod histories;
 mod holds;
@@ -12,6 +13,7 @@ mod stories;
 mod torn;
 mod worn_disc;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +47,31 @@ impl Site {
             clock: Clock::simulated(BEGIN),
             cameras: ["east/ext-01", "east/ext-02"].map(|c| c.parse().unwrap()).into(),
         }
+    }
+
+    /// A site whose state lies in a new folder of `parent`.
+    pub(crate) fn on(parent: &Path) -> Self {
+        Self { folder: tempfile::tempdir_in(parent).unwrap(), ..Self::new() }
+    }
+
+    /// Starts with the site key where `root` keeps it.
+    pub(crate) fn start_rooted(&self, root: Box<dyn crate::seal::Root>) -> Store {
+        let site = "east".parse().unwrap();
+        let identity = Identity::load(self.folder(), &site, "watchhouse.example", b"config");
+        let (disc, clock) = (Arc::new(RealDisc), self.clock.clone());
+        let identity = identity.unwrap_or_else(|e| panic!("{}", told(&e)));
+        Store::open_with(self.folder(), identity, clock, &self.cameras, disc, root)
+            .unwrap_or_else(|e| panic!("{}", told(&e)))
+            .0
+    }
+
+    /// Records a segment of one fragment with these bytes from now on.
+    pub(crate) fn record_bytes(&self, store: &Store, camera: &CameraId, bytes: &[u8]) -> Stored {
+        let mut file = self.open(store, camera).unwrap();
+        let plain = Plain::fake(bytes, self.clock.now(), FRAGMENT_US);
+        self.clock.advance_ms(2000);
+        file.append_plain(plain).unwrap();
+        file.close(self.clock.now(), 0, None).unwrap()
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -103,6 +130,19 @@ impl Site {
             self.append(&mut file)?;
         }
         file.close(self.clock.now(), 0, Some(-40))
+    }
+}
+
+impl Store {
+    /// The hours that have keys, and how many segments each still opens.
+    pub(crate) fn key_hours(&self) -> Result<BTreeMap<u64, u64>, StoreError> {
+        Ok(self.key_state()?.hours)
+    }
+
+    /// Destroys the key of one hour, if nothing needs it. Whether it did.
+    pub(crate) fn destroy_hour(&self, hour: u64) -> Result<bool, StoreError> {
+        let spent = super::Rotation { destroy: vec![hour], rekey: vec![] };
+        Ok(self.rotate_keys(&spent)? == [hour])
     }
 }
 
@@ -172,4 +212,12 @@ pub(crate) fn chain(store: &Store, camera: &CameraId) -> Vec<&'static str> {
         _ => None,
     };
     records(store).into_iter().filter_map(of).collect()
+}
+
+/// Where the segment of a header lies under a state folder.
+pub(crate) fn segment_file(
+    state_dir: &Path,
+    header: &custody::sealed::Header,
+) -> std::path::PathBuf {
+    super::path::segment(&state_dir.join("segments"), &header.camera, header.epoch, header.seq)
 }

@@ -1,9 +1,12 @@
 //! Thirty-five days of a small site on a clock we own, and what a sweep does when things go wrong.
 
+mod raw_image;
+
 use custody::record::{EraseReason, Record, Statement};
 use custody::{Seq, WallTime};
 
 use super::*;
+use crate::seal::key_ring::epoch_of;
 use crate::store::tests::{BEGIN, Site, records, sound};
 use crate::store::{Depth, PlaceHold};
 
@@ -69,7 +72,7 @@ fn thirty_five_days_keep_what_is_held_and_nothing_else_beyond_thirty_one() {
     let oldest = store.stats().unwrap().cameras[site.ext_01()].oldest.unwrap();
     assert_eq!(oldest.micros_since(BEGIN) / DAY_US, 1);
     // An hour that holds held footage keeps its key; hours without footage have none.
-    let hours = store.key_hours().unwrap();
+    let hours = store.key_state().unwrap().hours;
     assert!(hours.contains_key(&epoch_of(oldest)));
     assert!(hours.iter().all(|(hour, n)| *n > 0 || hour.abs_diff(epoch_of(site.clock.now())) < 5));
     store.release_hold(&"h1".parse().unwrap()).unwrap();

@@ -25,7 +25,7 @@ use host::telemetry::chain;
 use super::IdentityKey;
 use crate::config::Token;
 
-mod session;
+pub(in crate::seal) mod session;
 
 use session::Session;
 

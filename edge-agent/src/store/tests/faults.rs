@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use custody::record::{EraseReason, GapReason};
 use custody::{CameraId, Seq, WallTime};
 
-use super::super::{Disc, PlaceHold, SegmentRow, Step, Store, StoreError};
+use super::super::{Disc, PlaceHold, Rotation, SegmentRow, Step, Store, StoreError};
 use super::{Site, sound, told};
+use crate::seal::{FileRoot, Root as _};
 
 /// When the step that fails does so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ struct Promised {
     held: bool,
     released: bool,
     erased: Vec<(CameraId, Seq)>,
+    /// 1: the erased segments' keys are gone; 2: all keys are.
+    rotations: u8,
     log_size: u64,
     /// Checkpoints that others may have seen.
     notes: Vec<Arc<[u8]>>,
@@ -94,9 +97,20 @@ fn day(site: &Site, store: &Store, done: &mut Promised) -> Result<(), StoreError
     store.release_hold(&hold.hold)?;
     done.released = true;
     done.notes.extend(store.publish()?);
+    // The erased segments' hour lives on with what was held in it: it is re-keyed.
+    let residues = store.key_state()?.residues;
+    let rekey = Rotation { destroy: vec![], rekey: residues.into_keys().collect() };
+    store.rotate_keys(&rekey)?;
+    done.rotations = 1;
+    let rows = store.expiring(WallTime(i64::MAX - 1), None, 100)?;
+    let of: Vec<_> = rows.iter().map(SegmentRow::reference).collect();
+    let gone = store.condemn(site.ext_01(), &of, EraseReason::Retention)?;
+    done.erased.extend(gone.into_iter().map(|s| (site.ext_01().clone(), s.seq)));
+    while store.unlink_condemned()? > 0 {}
     for hour in store.key_hours()?.into_keys() {
         store.destroy_hour(hour)?;
     }
+    done.rotations = 2;
     done.log_size = store.log_size();
     Ok(())
 }
@@ -120,7 +134,7 @@ fn record(
 }
 
 /// What was acknowledged before power went is so after the next start.
-fn kept(store: &Store, done: &Promised) {
+fn kept(site: &Site, store: &Store, done: &Promised) {
     assert!(store.log_size() >= done.log_size);
     assert_eq!(store.alarms(), []);
     for note in &done.notes {
@@ -152,6 +166,12 @@ fn kept(store: &Store, done: &Promised) {
     if done.released {
         assert!(store.holds().is_empty());
     }
+    let state = store.key_state().unwrap();
+    assert!(!state.unfinished, "a start finishes what was cut off");
+    assert!(done.rotations < 1 || state.residues.keys().all(|hour| state.hours[hour] == 0));
+    assert!(done.rotations < 2 || state.hours.is_empty(), "{state:?}");
+    let root = FileRoot::new(&site.folder().join("keys"));
+    assert_eq!(root.secrets().unwrap().len(), 1, "no site key of a cut-off rotation remains");
 }
 
 /// In how many tests the steps are shared out, so that they run side by side.
@@ -169,7 +189,7 @@ fn every_step(when: When, first: usize) {
         site.clock.advance_ms(60_000);
         let (store, _) = site.start();
         sound(&store);
-        kept(&store, &done);
+        kept(&site, &store, &done);
         store.publish().unwrap().expect("nothing was contradicted");
         sound(&store);
         for camera in &site.cameras {

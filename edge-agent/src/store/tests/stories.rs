@@ -9,7 +9,7 @@ use custody::sealed::SealedSegment;
 use custody::sealing::SegmentSealer;
 use custody::{CameraId, Seq, WallTime};
 
-use super::super::{Depth, PlaceHold, SegmentRow, Store, StoreError};
+use super::super::{Depth, PlaceHold, Rotation, SegmentRow, Store, StoreError};
 use super::{BEGIN, Site, ask, chain, read_in, records, sound, told};
 
 fn hold(camera: &CameraId, from: WallTime, to: WallTime) -> PlaceHold {
@@ -238,17 +238,21 @@ fn erased_footage_opens_for_nobody_even_from_a_stolen_copy() {
     let path = store.segment_path(camera, Seq(0)).unwrap();
     let stolen = fs::read(&path).unwrap();
     let row = all_rows(&store).remove(0);
-    assert!(!store.destroy_hour(row.epoch).unwrap(), "the hour still holds footage");
+    let spent = Rotation { destroy: vec![row.epoch], rekey: vec![] };
+    assert!(store.rotate_keys(&spent).unwrap().is_empty(), "the hour still holds footage");
     store.condemn(camera, &[row.reference()], EraseReason::Retention).unwrap();
     assert!(path.exists());
     sound(&store);
     assert_eq!(store.unlink_condemned().unwrap(), 1);
     assert!(!path.exists());
     sound(&store);
-    assert!(store.destroy_hour(row.epoch).unwrap());
+    assert_eq!(store.rotate_keys(&spent).unwrap(), [row.epoch]);
+    sound(&store);
     let header = SealedSegment::read(&stolen).unwrap().header;
-    let keys = crate::seal::KeyRing::open(&site.folder().join("keys"), &"east".parse().unwrap());
-    assert!(keys.unwrap().segment_key(&header).is_err());
+    let keys = site.folder().join("keys");
+    let root = Box::new(crate::seal::FileRoot::new(&keys));
+    let ring = crate::seal::KeyRing::open(&keys, &"east".parse().unwrap(), root).unwrap();
+    assert!(ring.segment_key(&header).is_err());
     let found = store.find(camera, Span { from: BEGIN, to: BEGIN.plus_seconds(9) }).unwrap();
     assert_eq!(found.len(), 1, "that there was footage is still known");
     assert_eq!(found[0].file_bytes, 0);

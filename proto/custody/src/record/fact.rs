@@ -75,7 +75,7 @@ pub struct Erase {
 }
 
 /// Hours' keys destroyed: what they sealed opens for nobody, wherever a copy of it lies. Signed
-/// before it is done.
+/// before it is done. What erase records before it name, of any hour given here, is gone for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeysDestroyed {
@@ -83,6 +83,9 @@ pub struct KeysDestroyed {
     pub site: SiteId,
     /// Hours since 1970, at most [`super::ERASED_MAX`].
     pub epochs: Vec<u64>,
+    /// Hours of which some footage lives on: only its keys are kept, under the hour's new one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rekeyed: Vec<u64>,
     /// The site key that wrapped them, and goes with them: its digest.
     pub site_key_before: Digest,
     /// The site key that wraps what is left.
@@ -138,6 +141,10 @@ pub struct Disposal {
     /// Why it could not be read, where it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// Keys, or footage that is not sealed, were found on it, and where: it must be shredded under a
+    /// person's eyes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_sealed: Option<String>,
     /// When.
     pub at: WallTime,
 }

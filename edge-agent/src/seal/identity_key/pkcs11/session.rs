@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -23,6 +24,41 @@ const POINT_WRAP: [u8; 2] = [0x04, 65];
 /// A PIN is longer than this in no token.
 const PIN_BYTES_MAX: u64 = 256;
 
+/// Held while a module is talked to: the site key's thread may start it anew, and that ends every
+/// session of the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+pub(in crate::seal) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A loaded module and the token that the settings name, for whoever needs a session now and then.
+pub(in crate::seal) struct Module {
+    settings: Token,
+    library: Pkcs11,
+    refused_pin: Option<Digest>,
+}
+
+impl Module {
+    pub(in crate::seal) fn load(settings: Token) -> Result<Self, TokenError> {
+        let _one = alone();
+        let library = load(&settings.module)?;
+        Ok(Self { settings, library, refused_pin: None })
+    }
+
+    /// A session that may write, logged in.
+    pub(in crate::seal) fn write_session(
+        &mut self,
+    ) -> Result<cryptoki::session::Session, TokenError> {
+        log_in(&self.library, &self.settings, &mut self.refused_pin, Access::Write)
+    }
+
+    /// Ends the module and starts it again.
+    pub(in crate::seal) fn restart(&mut self) -> Result<(), TokenError> {
+        restart(&self.library)
+    }
+}
+
 /// The key, and the session through which it signs while there is one.
 pub(super) struct Session {
     settings: Token,
@@ -41,14 +77,15 @@ struct Live {
 impl Session {
     /// Loads the module, logs in, finds the key or makes it.
     pub(super) fn open(settings: Token) -> Result<Self, TokenError> {
+        let _one = alone();
         let library = load(&settings.module)?;
         let mut refused_pin = None;
-        let mut session = log_in(&library, &settings, &mut refused_pin)?;
+        let mut session = log_in(&library, &settings, &mut refused_pin, Access::Read)?;
         if private_keys(&session, &settings)?.is_empty() {
             drop(session);
             make(&library, &settings)?;
             tracing::info!(token = settings.token_label, "the site's identity key was made");
-            session = log_in(&library, &settings, &mut refused_pin)?;
+            session = log_in(&library, &settings, &mut refused_pin, Access::Read)?;
         }
         let (private, public) = find(&session, &settings)?;
         let live = Some(Live { session, private });
@@ -62,6 +99,7 @@ impl Session {
     /// Signs; after a failure once more in a new session, and once more with the module started anew:
     /// some see a token that came back only then.
     pub(super) fn sign(&mut self, digest: &Digest) -> Result<Vec<u8>, TokenError> {
+        let _one = alone();
         if let Some(live) = self.live.take()
             && let Ok(signature) = self.sign_in(live, digest)
         {
@@ -88,7 +126,7 @@ impl Session {
     }
 
     fn reopen(&mut self) -> Result<Live, TokenError> {
-        let session = log_in(&self.library, &self.settings, &mut self.refused_pin)?;
+        let session = log_in(&self.library, &self.settings, &mut self.refused_pin, Access::Read)?;
         let (private, public) = find(&session, &self.settings)?;
         if public != self.public {
             return Err(TokenError::NotThere {
@@ -104,9 +142,13 @@ impl Session {
 
     fn restart_module(&mut self) -> Result<(), TokenError> {
         self.live = None;
-        self.library.clone().finalize().map_err(module("ending the module"))?;
-        initialize(&self.library)
+        restart(&self.library)
     }
+}
+
+fn restart(library: &Pkcs11) -> Result<(), TokenError> {
+    library.clone().finalize().map_err(module("ending the module"))?;
+    initialize(library)
 }
 
 fn load(path: &Path) -> Result<Pkcs11, TokenError> {
@@ -151,10 +193,18 @@ fn slot(library: &Pkcs11, settings: &Token) -> Result<Slot, TokenError> {
     }
 }
 
+/// What a session is for.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
 fn log_in(
     library: &Pkcs11,
     settings: &Token,
     refused_pin: &mut Option<Digest>,
+    access: Access,
 ) -> Result<cryptoki::session::Session, TokenError> {
     let slot = slot(library, settings)?;
     let token = library.get_token_info(slot).map_err(module("looking at the token"))?;
@@ -173,7 +223,11 @@ fn log_in(
     if *refused_pin == Some(digest) {
         return Err(refused("the PIN in its file was refused before; correct the file"));
     }
-    let session = library.open_ro_session(slot).map_err(module("opening a session"))?;
+    let session = match access {
+        Access::Read => library.open_ro_session(slot),
+        Access::Write => library.open_rw_session(slot),
+    }
+    .map_err(module("opening a session"))?;
     match session.login(UserType::User, Some(&AuthPin::new(pin.as_str().into()))) {
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
         Err(Error::Pkcs11(
@@ -293,7 +347,7 @@ fn make(library: &Pkcs11, settings: &Token) -> Result<(), TokenError> {
     Ok(())
 }
 
-fn module(attempt: impl Into<String>) -> impl FnOnce(Error) -> TokenError {
+pub(in crate::seal) fn module(attempt: impl Into<String>) -> impl FnOnce(Error) -> TokenError {
     let attempt = attempt.into();
     move |source| TokenError::Module { attempt, source }
 }
