@@ -416,6 +416,7 @@ impl History {
             camera: camera.clone(),
             from,
             to: from.plus_seconds(1 + i64::try_from(self.dice.below(4000)).unwrap()),
+            grounds: super::grounds(),
         };
         self.tell(format!("hold {} on {camera}", hold.hold));
         self.model.holding(&hold, Sure::Perhaps);
