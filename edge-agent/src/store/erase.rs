@@ -19,7 +19,7 @@ use super::key::condemned::CondemnedRow;
 use super::key::expiry::{self, SegmentRow};
 use super::key::link::{self, FileFacts, LinkRow, Linked};
 use super::key::{Family, after_prefix};
-use super::{path, read, rotate, volume};
+use super::{path, read, rebuild, rotate, volume};
 use crate::limits;
 use crate::seal::key_ring;
 
