@@ -5,6 +5,7 @@
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
 //! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
+//! | [`retention`] | `[[retention]]`: for how long each class of camera's footage is kept |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -17,10 +18,12 @@ use host::settings::{self, LoadError, Mistakes, Section};
 mod camera;
 mod evidence;
 mod identity;
+pub mod retention;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
+pub use retention::{Class, Classes};
 
 /// The law's ceiling: nothing unheld is kept longer.
 pub const RETAIN_MAX_S: u64 = 31 * 86_400;
@@ -42,6 +45,8 @@ pub struct Config {
     pub domain: Domain,
     /// How to record.
     pub recording: Recording,
+    /// For how long each class of camera's footage is kept.
+    pub classes: Classes,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// What to record.
@@ -64,8 +69,6 @@ pub struct Controller {
 pub struct Recording {
     /// Seconds per segment, about.
     pub segment_s: u32,
-    /// Footage is erased at this age.
-    pub retain_s: u64,
     /// With less free space the oldest unheld footage goes first.
     pub reserve_free_bytes: u64,
     /// A session without a frame for this long is given up, milliseconds.
@@ -94,12 +97,14 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let controller = top.section("controller", controller);
         let identity = top.section("identity", identity::read);
         let domain = top.section("evidence", evidence::read);
-        let recording = top.section("recording", recording);
+        let (recording, retain_s) = top.section("recording", recording);
+        let classes = retention::read(top, retain_s);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
         // A wrong site name must not hide the cameras' own mistakes.
         let camera_site = site.clone().unwrap_or_else(|| "site".parse().expect("a good name"));
-        let cameras = top.sections("camera", |section| camera::read(section, &camera_site));
+        let cameras =
+            top.sections("camera", |section| camera::read(section, &camera_site, &classes));
         check_cameras(top, &cameras);
         Some(Config {
             site: site?,
@@ -108,6 +113,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             identity: identity?,
             domain: domain?,
             recording,
+            classes,
             pull_bytes_per_second,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
         })
@@ -130,39 +136,15 @@ fn controller(section: &mut Section<'_>) -> Option<Controller> {
     })
 }
 
-fn recording(section: &mut Section<'_>) -> Recording {
+/// How to record, and for how long to keep it, if that was given.
+fn recording(section: &mut Section<'_>) -> (Recording, Option<u64>) {
     let segment_s = section.number("segment_s", 2..=600, 60);
-    let retain: String = section.optional("retain").unwrap_or_else(|| "31d".to_owned());
-    let retain_s = match duration_s(&retain) {
-        Some(seconds) if (60..=RETAIN_MAX_S).contains(&seconds) => seconds,
-        Some(_) => {
-            section.object("retain", "must be from 60s to 31d: footage is never kept longer");
-            RETAIN_MAX_S
-        }
-        None => {
-            section.object("retain", "must be a number and a unit: 31d, 12h, 90m, 300s");
-            RETAIN_MAX_S
-        }
-    };
-    Recording {
+    let recording = Recording {
         segment_s: u32::try_from(segment_s).unwrap_or(60),
-        retain_s,
         reserve_free_bytes: section.number("reserve_free_bytes", 0..=1 << 50, 2 << 30),
         stall_ms: section.number("stall_ms", 500..=120_000, 10_000),
-    }
-}
-
-/// `31d`, `12h`, `90m`, `300s` in seconds.
-fn duration_s(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit_s = match unit {
-        "d" => 86_400,
-        "h" => 3600,
-        "m" => 60,
-        "s" => 1,
-        _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(unit_s)
+    (recording, retention::duration(section, "retain"))
 }
 
 fn check_cameras(top: &mut Section<'_>, cameras: &[Option<Camera>]) {
@@ -188,7 +170,8 @@ mod tests {
     fn the_printed_example_is_a_good_configuration() {
         let config = parse(EXAMPLE).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(config.site.as_str(), "east");
-        assert_eq!(config.recording.retain_s, RETAIN_MAX_S);
+        assert_eq!(config.classes.standard().floor_s, RETAIN_MAX_S);
+        assert_eq!(config.classes.standard().ceiling_s, RETAIN_MAX_S);
         assert_eq!(config.cameras.len(), 2);
         assert!(matches!(&config.cameras[0].masking, Masking::Required(p) if p.zones.len() == 1));
         assert!(matches!(&config.cameras[1].masking, Masking::NotRequired(_)));

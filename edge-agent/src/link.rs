@@ -21,6 +21,7 @@ use host::{Clock, Tasks};
 
 use crate::config::Config;
 use crate::record::Recorder;
+use crate::retention::Board;
 use crate::store::Store;
 use crate::witness::Witness;
 
@@ -44,6 +45,8 @@ pub struct Parts {
     pub store: Store,
     /// What is being recorded.
     pub recorders: Arc<Vec<Recorder>>,
+    /// How retention stands.
+    pub retention: Board,
     /// What is seen of other logs.
     pub witness: Witness,
     /// Time.

@@ -24,11 +24,15 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Check a configuration file and report every mistake with its line.
+    /// Check a configuration file: report every mistake with its line, and whether the disc can hold
+    /// every camera's footage for as long as it must be kept.
     CheckConfig {
         /// The site's TOML.
         #[arg(long)]
         config: PathBuf,
+        /// Compare with an empty disc of so many bytes instead of the one that is here.
+        #[arg(long)]
+        disc_bytes: Option<u64>,
     },
 }
 
@@ -41,15 +45,8 @@ fn main() -> ExitCode {
     }
     let outcome = match arguments.command {
         None => return ExitCode::SUCCESS,
-        Some(Command::CheckConfig { config }) => {
-            edge_agent::config::load(&config).map_err(anyhow::Error::from).map(|(loaded, _)| {
-                println!(
-                    "{}: good; site {}, {} cameras",
-                    config.display(),
-                    loaded.site,
-                    loaded.cameras.len()
-                );
-            })
+        Some(Command::CheckConfig { config, disc_bytes }) => {
+            edge_agent::run::check(&config, disc_bytes).map(|said| println!("{said}"))
         }
         Some(Command::Run { config }) => edge_agent::run::run_until_signal(&config),
     };

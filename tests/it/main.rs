@@ -10,6 +10,7 @@ mod full_disc;
 mod masks;
 mod proof;
 mod refusals;
+mod retention;
 mod settings;
 mod tidy;
 mod token;

@@ -1,8 +1,8 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign` and `alarms` are held for moments,
-//! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `erasures` and `alarms` are held for
+//! moments, and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,7 @@ use host::Clock;
 use super::StoreError;
 use super::disc::{Disc, Step};
 use super::index::{Batch, Index};
+use super::key::erasures::ErasuresRow;
 use super::key::link::{LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::opened::OpenedRow;
@@ -70,6 +71,8 @@ pub(super) struct Core {
     pub(super) alarms: Mutex<BTreeMap<Alarm, String>>,
     pub(super) holds: RwLock<Holds>,
     pub(super) tallies: Mutex<Tallies>,
+    /// Segments that were not erased in their time.
+    pub(super) erasures: Mutex<ErasuresRow>,
     /// Set by the first fatal error: nothing is promised any more.
     pub(super) failed: AtomicBool,
     /// Held until the last handle goes.
@@ -94,6 +97,14 @@ pub enum Alarm {
     LogContradicted,
     /// The identity key does not answer, and the records key's time is over.
     RecordsKey,
+    /// Unheld footage is more than ten minutes over its ceiling.
+    OverCeiling,
+    /// The sweep has not finished for five minutes.
+    SweepOverdue,
+    /// Footage below its floor was erased in the last 31 days, because the disc was full.
+    UnderFloor,
+    /// At the present rates the disc will not hold the floor.
+    RetentionAtRisk,
 }
 
 impl Alarm {
@@ -103,6 +114,10 @@ impl Alarm {
         match self {
             Self::LogContradicted => "log-contradicted",
             Self::RecordsKey => "records-key-overdue",
+            Self::OverCeiling => "over-ceiling",
+            Self::SweepOverdue => "sweep-overdue",
+            Self::UnderFloor => "under-floor",
+            Self::RetentionAtRisk => "retention-at-risk",
         }
     }
 }

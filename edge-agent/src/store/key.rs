@@ -16,6 +16,7 @@
 //! | [`signer`] | `signers` | key id | a key of this site, and its certificate's place |
 //! | [`mask`] | `masks` | camera | what covers its picture, as last recorded |
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
+//! | [`erasures`] | `facts` | | segments erased early or late, by day |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //!
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
@@ -25,6 +26,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod commitment;
 pub(crate) mod condemned;
 pub(crate) mod entry;
+pub(crate) mod erasures;
 pub(crate) mod expiry;
 pub(crate) mod fact;
 pub(crate) mod hash;

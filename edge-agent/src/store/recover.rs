@@ -28,7 +28,7 @@ use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
 use super::volume::{self, Verdict};
-use super::{StoreError, erase, holds, publish, rebuild, signing};
+use super::{StoreError, erase, holds, publish, rebuild, signing, untimely};
 use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
@@ -83,6 +83,7 @@ pub(super) fn open(
         alarms: Mutex::default(),
         holds: RwLock::new(load_holds(&index)?),
         tallies: Mutex::new(load_tallies(&index, identity.site())?),
+        erasures: Mutex::new(untimely::load(&index)?),
         failed: AtomicBool::new(false),
         _lock: lock,
         identity,
