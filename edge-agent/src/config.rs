@@ -8,6 +8,7 @@
 //! | `config/mask.rs` | `[mask]`: how many threads mask, and with which encoder |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
 //! | `config/site_key.rs` | `[site_key]`: where the key lies that all footage keys are under |
+//! | [`retention`] | `[[retention]]`: for how long each class of camera's footage is kept |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -25,11 +26,13 @@ mod evidence;
 mod hold;
 mod identity;
 mod mask;
+pub mod retention;
 mod site_key;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
+pub use retention::{Class, Classes};
 pub use site_key::SiteKey;
 
 /// The law's ceiling: nothing unheld is kept longer.
@@ -58,6 +61,8 @@ pub struct Config {
     pub scrub: Rules,
     /// How to mask.
     pub mask: crate::mask::Settings,
+    /// For how long each class of camera's footage is kept.
+    pub classes: Classes,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// How much of the disc held footage may take.
@@ -82,8 +87,6 @@ pub struct Controller {
 pub struct Recording {
     /// Seconds per segment, about.
     pub segment_s: u32,
-    /// Footage is erased at this age.
-    pub retain_s: u64,
     /// With less free space the oldest unheld footage goes first.
     pub reserve_free_bytes: u64,
     /// A session without a frame for this long is given up, milliseconds.
@@ -113,15 +116,17 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let identity = top.section("identity", identity::read);
         let site_key = top.section("site_key", site_key::read);
         let domain = top.section("evidence", evidence::read);
-        let recording = top.section("recording", recording);
+        let (recording, retain_s) = top.section("recording", recording);
         let scrub = top.section("scrub", scrub);
         let mask = top.section("mask", mask::read);
+        let classes = retention::read(top, retain_s);
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
         let hold_budget = top.section("hold", hold::read);
         // A wrong site name must not hide the cameras' own mistakes.
         let camera_site = site.clone().unwrap_or_else(|| "site".parse().expect("a good name"));
-        let cameras = top.sections("camera", |section| camera::read(section, &camera_site));
+        let cameras =
+            top.sections("camera", |section| camera::read(section, &camera_site, &classes));
         check_cameras(top, &cameras);
         Some(Config {
             site: site?,
@@ -133,6 +138,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             recording,
             scrub,
             mask,
+            classes,
             pull_bytes_per_second,
             hold_budget,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
@@ -156,31 +162,20 @@ fn controller(section: &mut Section<'_>) -> Option<Controller> {
     })
 }
 
-fn recording(section: &mut Section<'_>) -> Recording {
+/// How to record, and for how long to keep it, if that was given.
+fn recording(section: &mut Section<'_>) -> (Recording, Option<u64>) {
     let segment_s = section.number("segment_s", 2..=600, 60);
-    let retain: String = section.optional("retain").unwrap_or_else(|| "31d".to_owned());
-    let retain_s = match duration_s(&retain) {
-        Some(seconds) if (60..=RETAIN_MAX_S).contains(&seconds) => seconds,
-        Some(_) => {
-            section.object("retain", "must be from 60s to 31d: footage is never kept longer");
-            RETAIN_MAX_S
-        }
-        None => {
-            section.object("retain", "must be a number and a unit: 31d, 12h, 90m, 300s");
-            RETAIN_MAX_S
-        }
-    };
-    Recording {
+    let recording = Recording {
         segment_s: u32::try_from(segment_s).unwrap_or(60),
-        retain_s,
         reserve_free_bytes: section.number("reserve_free_bytes", 0..=1 << 50, 2 << 30),
         stall_ms: section.number("stall_ms", 500..=120_000, 10_000),
-    }
+    };
+    (recording, retention::duration(section, "retain"))
 }
 
 fn scrub(section: &mut Section<'_>) -> Rules {
     let pass: String = section.optional("pass").unwrap_or_else(|| "15d".to_owned());
-    let pass_s = match duration_s(&pass) {
+    let pass_s = match retention::duration_s(&pass) {
         Some(seconds) if seconds <= RETAIN_MAX_S => seconds,
         _ => {
             section.object("pass", "must be a number and a unit, up to 31d: 15d, 12h; 0s: never");
@@ -190,19 +185,6 @@ fn scrub(section: &mut Section<'_>) -> Rules {
     let bytes_per_second_max =
         section.number("bytes_per_second_max", 65_536..=1 << 40, 100_000_000);
     Rules { pass_s, bytes_per_second_max }
-}
-
-/// `31d`, `12h`, `90m`, `300s` in seconds.
-fn duration_s(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit_s = match unit {
-        "d" => 86_400,
-        "h" => 3600,
-        "m" => 60,
-        "s" => 1,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit_s)
 }
 
 fn check_cameras(top: &mut Section<'_>, cameras: &[Option<Camera>]) {
@@ -228,8 +210,9 @@ mod tests {
     fn the_printed_example_is_a_good_configuration() {
         let config = parse(EXAMPLE).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(config.site.as_str(), "east");
-        assert_eq!(config.recording.retain_s, RETAIN_MAX_S);
         assert_eq!(config.hold_budget, HoldBudget::default());
+        assert_eq!(config.classes.standard().floor_s, RETAIN_MAX_S);
+        assert_eq!(config.classes.standard().ceiling_s, RETAIN_MAX_S);
         assert_eq!(config.cameras.len(), 2);
         assert!(matches!(&config.cameras[0].masking, Masking::Required(p) if p.zones.len() == 1));
         assert!(matches!(&config.cameras[1].masking, Masking::NotRequired(_)));

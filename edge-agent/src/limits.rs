@@ -62,6 +62,13 @@ pub const SWEEP_SECONDS: u64 = 20;
 /// Unheld footage this much over its time is an alarm: ten minutes are thirty sweeps.
 pub const LATE_US: i64 = 600_000_000;
 
+/// A sweep that has not finished for this long is an alarm: fifteen sweeps.
+pub const SWEEP_OVERDUE_MS: u64 = 300_000;
+
+/// Seconds between two looks of retention's watchdog: two looks lie within the ten minutes above. One
+/// look reads two or three rows a camera, and the tallies in memory.
+pub const WATCHDOG_SECONDS: u64 = 60;
+
 /// The index's write buffers in all: 3 kB a segment, 67 a minute, flushed every few hours.
 pub const INDEX_WRITE_BUFFER_BYTES: usize = 32 << 20;
 

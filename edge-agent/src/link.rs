@@ -22,7 +22,7 @@ use host::{Clock, Tasks};
 
 use crate::config::Config;
 use crate::record::Recorder;
-use crate::retention::Grace;
+use crate::retention::{Board, Grace};
 use crate::store::Store;
 use crate::witness::Witness;
 
@@ -52,6 +52,8 @@ pub struct Parts {
     pub grace: Grace,
     /// What masks.
     pub mask: crate::mask::Pool,
+    /// How retention stands.
+    pub retention: Board,
     /// What is seen of other logs.
     pub witness: Witness,
     /// The controller as the second place of sealed files.

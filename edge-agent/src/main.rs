@@ -43,11 +43,15 @@ enum Command {
         #[arg(long, required_unless_present = "disc")]
         unreadable: Option<String>,
     },
-    /// Check a configuration file and report every mistake with its line.
+    /// Check a configuration file: report every mistake with its line, and whether the disc can hold
+    /// every camera's footage for as long as it must be kept.
     CheckConfig {
         /// The site's TOML.
         #[arg(long)]
         config: PathBuf,
+        /// Compare with an empty disc of so many bytes instead of the one that is here.
+        #[arg(long)]
+        disc_bytes: Option<u64>,
     },
 }
 
@@ -60,15 +64,8 @@ fn main() -> ExitCode {
     }
     let outcome = match arguments.command {
         None => return ExitCode::SUCCESS,
-        Some(Command::CheckConfig { config }) => {
-            edge_agent::config::load(&config).map_err(anyhow::Error::from).map(|(loaded, _)| {
-                println!(
-                    "{}: good; site {}, {} cameras",
-                    config.display(),
-                    loaded.site,
-                    loaded.cameras.len()
-                );
-            })
+        Some(Command::CheckConfig { config, disc_bytes }) => {
+            edge_agent::run::check(&config, disc_bytes).map(|said| println!("{said}"))
         }
         Some(Command::Dispose { config, disc, serial, person, unreadable }) => {
             let ask = edge_agent::dispose::Ask { config, disc, serial, person, unreadable };

@@ -12,11 +12,13 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
+use crate::retention::admission::{self, AdmissionError};
+use crate::retention::{self, Board, Grace, Sweeper, Watchdog, watchdog};
 use crate::scrub::{self, Scrubber};
 use crate::seal::{Identity, KeyError, identity_key, root};
 use crate::store::{RealDisc, Store};
 use crate::witness::{Witness, WitnessError};
-use crate::{camera, link, mask, record, retention};
+use crate::{camera, link, mask, record};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -40,6 +42,57 @@ pub fn run_until_signal(path: &Path) -> anyhow::Result<()> {
     // A blocking write that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Checks the configuration at `path`, also whether its disc, or one of `disc_bytes`, can hold what
+/// it asks. Says what it found.
+///
+/// # Errors
+/// Every mistake; or by how much the disc is too small, and with which cameras it would do.
+pub fn check(path: &Path, disc_bytes: Option<u64>) -> anyhow::Result<String> {
+    let (config, _) = config::load(path)?;
+    let good =
+        format!("{}: good; site {}, {} cameras", path.display(), config.site, config.cameras.len());
+    match admission::look(&config, disc_bytes, Clock::system().now()) {
+        Ok(found) if found.fits() => Ok(format!("{good}\n{found}")),
+        Ok(found) => Err(anyhow::anyhow!("{found}")),
+        Err(error @ AdmissionError::NoDisc(_)) => Ok(format!("{good}\n{error}")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How long footage is kept, by the settings.
+fn rules(config: &Config) -> retention::Rules {
+    let micros = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
+    let keep = |class: &config::Class| retention::Keep {
+        floor_us: micros(class.floor_s),
+        ceiling_us: micros(class.ceiling_s),
+    };
+    retention::Rules {
+        standard: keep(config.classes.standard()),
+        cameras: config.cameras.iter().map(|c| (c.id.clone(), keep(&c.class))).collect(),
+        reserve_bytes: config.recording.reserve_free_bytes,
+    }
+}
+
+/// Starts the sweep and, beside it, its watchdog. Gives where that shows what it sees.
+fn start_retention(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    grace: &Grace,
+    tasks: &Tasks,
+) -> Board {
+    let rules = rules(config);
+    let sweeper = Sweeper::new(store.clone(), clock.clone(), rules.clone());
+    let sweeper = sweeper.with_grace(grace.clone());
+    let recorded = config.cameras.iter().map(|c| (c.id.clone(), c.expected_kbps)).collect();
+    let settings = watchdog::Settings { rules, recorded };
+    let watchdog = Watchdog::new(store.clone(), clock.clone(), settings, sweeper.last());
+    let board = watchdog.board();
+    tasks.spawn("retention", sweeper.run(tasks.clone()));
+    tasks.spawn("retention watchdog", watchdog.run(tasks.clone()));
+    board
 }
 
 async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
@@ -76,16 +129,9 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         .collect();
     let recorders = Arc::new(recorders);
     record::pulse::start(&parts, Arc::clone(&recorders));
-    let rules = retention::Rules {
-        retain_us: i64::try_from(config.recording.retain_s).unwrap_or(i64::MAX / 1_000_000)
-            * 1_000_000,
-        reserve_bytes: config.recording.reserve_free_bytes,
-    };
     store.set_hold_budget(config.hold_budget);
-    let grace = retention::Grace::at_start(clock.tick());
-    let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
-    let sweeper = sweeper.with_grace(grace.clone());
-    tasks.spawn("retention", sweeper.run(tasks.clone()));
+    let grace = Grace::at_start(clock.tick());
+    let retention = start_retention(&config, &store, &clock, &grace, &tasks);
     let copies = link::Copies::default();
     read_in(&parts);
     scrub(&parts, config.scrub, copies.clone())?;
@@ -98,6 +144,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         recorders,
         copies,
         mask,
+        retention,
         clock,
         tasks: tasks.clone(),
     });

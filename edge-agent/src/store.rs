@@ -58,10 +58,13 @@ mod disc;
 mod disposals;
 mod erase;
 mod error;
+mod expiring;
+mod glance;
 mod heartbeat;
 mod holds;
 mod index;
 mod key;
+mod oldest;
 mod open_file;
 mod order;
 mod path;
@@ -76,6 +79,7 @@ mod signing;
 mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
+mod untimely;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -100,8 +104,12 @@ pub use disc::{Disc, RealDisc, Step};
 pub use disposals::DisposalAsk;
 pub use erase::Space;
 pub use error::StoreError;
+pub(crate) use expiring::Expiring;
+pub use glance::{Glance, glance};
 pub use holds::{PlaceHold, reaches};
+pub use key::erasures::Erasures;
 pub use key::expiry::SegmentRow;
+pub use oldest::Unheld;
 pub use open_file::{OpenFile, OpenSegment, Stored};
 pub use order::{EraseOrder, Ordered};
 pub use read::{CameraStats, Found, Stats};
@@ -528,16 +536,6 @@ impl Store {
 
 /// For the retention room alone: the steps of erasure.
 impl Store {
-    /// Stored segments that end at `before` or earlier, oldest end first, after `cursor`.
-    pub(crate) fn expiring(
-        &self,
-        before: WallTime,
-        cursor: Option<&SegmentRow>,
-        limit: usize,
-    ) -> Result<Vec<SegmentRow>, StoreError> {
-        erase::expiring(&self.core, before, cursor, limit)
-    }
-
     /// Logs the erasure of at most 512 segments of one camera; what is held stays. Gives those that
     /// go.
     pub(crate) fn condemn(

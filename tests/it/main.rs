@@ -13,6 +13,7 @@ mod holds;
 mod masks;
 mod proof;
 mod refusals;
+mod retention;
 mod settings;
 mod tidy;
 mod token;

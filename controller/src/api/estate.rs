@@ -180,6 +180,13 @@ fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site
         log_alarm: logs::alarm(entry),
         held_bytes: report.held_bytes,
         hold_budget_bytes: report.hold_budget_bytes,
+        alarms: report.alarms,
+        forecast_shortfall_us: report.forecast_shortfall_us,
+        lacking_bytes: report.lacking_bytes,
+        early_erased: report.early_erased,
+        early_erased_us: report.early_erased_us,
+        late_erased: report.late_erased,
+        late_erased_us: report.late_erased_us,
     }
 }
 
@@ -209,5 +216,13 @@ fn camera(id: &CameraId, presence: Option<&Presence>) -> v1::Camera {
         place: report.place,
         gop_ms: report.gop_ms,
         drift_ppm: report.drift_ppm,
+        retention_class: report.retention_class,
+        floor_s: report.floor_s,
+        ceiling_s: report.ceiling_s,
+        oldest_unheld_us: report.oldest_unheld_us,
+        days_on_hand: report.days_on_hand,
+        day_kbps: report.day_kbps,
+        hour_kbps: report.hour_kbps,
+        expected_kbps: report.expected_kbps,
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use custody::{CameraId, SiteId};
 use host::settings::Section;
 
+use super::retention::{self, Class, Classes};
 use crate::camera::Address;
 use crate::mask::{Colour, NoMask, Point, Policy, Zone};
 
@@ -51,6 +52,10 @@ pub struct Camera {
     pub credentials_path: Option<PathBuf>,
     /// What must cover the picture.
     pub masking: Masking,
+    /// For how long its footage is kept.
+    pub class: Class,
+    /// What it is expected to send, kilobits a second, if the settings say.
+    pub expected_kbps: Option<u64>,
 }
 
 impl Camera {
@@ -75,7 +80,7 @@ enum Mask {
     None,
 }
 
-pub(super) fn read(section: &mut Section<'_>, site: &SiteId) -> Option<Camera> {
+pub(super) fn read(section: &mut Section<'_>, site: &SiteId, classes: &Classes) -> Option<Camera> {
     let name: Option<String> = section.required("name");
     let id = name.and_then(|name| match CameraId::new(site, &name) {
         Ok(id) => Some(id),
@@ -91,6 +96,9 @@ pub(super) fn read(section: &mut Section<'_>, site: &SiteId) -> Option<Camera> {
     );
     let url: Option<Address> = section.required("url");
     let credentials_path = section.optional("credentials_path");
+    let class = retention::of_camera(section, classes);
+    let expected = section.number("expected_kbps", 1..=200_000, 0);
+    let expected_kbps = Some(expected).filter(|kbps| *kbps > 0);
     let mask = section.choice("mask", &[("required", Mask::Required), ("none", Mask::None)], None);
     let masking = match mask? {
         Mask::Required => section.section("policy", policy).map(Masking::Required),
@@ -104,7 +112,15 @@ pub(super) fn read(section: &mut Section<'_>, site: &SiteId) -> Option<Camera> {
             }
         }),
     };
-    Some(Camera { id: id?, place: place?, address: url?, credentials_path, masking: masking? })
+    Some(Camera {
+        id: id?,
+        place: place?,
+        address: url?,
+        credentials_path,
+        masking: masking?,
+        class: class?,
+        expected_kbps,
+    })
 }
 
 fn policy(section: &mut Section<'_>) -> Option<Policy> {

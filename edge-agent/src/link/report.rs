@@ -6,6 +6,7 @@ use proto::v1::{Alarm, CameraReport, SiteReport};
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
+use crate::retention::Standing;
 use crate::store::{Held, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
@@ -31,7 +32,7 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let identity = parts.store.identity();
     let now = parts.clock.now();
     let quality = parts.clock.quality();
-    let retain_s = parts.config.recording.retain_s;
+    let retention = parts.retention.standing();
     SiteReport {
         at_us: now.0,
         agent_version: identity.agent().version.clone(),
@@ -41,8 +42,8 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         clock_disciplined: quality.source == ClockSource::Disciplined,
         disc_free_bytes: free_bytes,
         disc_total_bytes: total_bytes,
-        days_left: days_left(&stats, free_bytes, retain_s),
-        cameras: parts.recorders.iter().map(|r| camera(r, &stats, now)).collect(),
+        days_left: retention.shortfall.map_or(-1.0, |at| days_between(now, at)),
+        cameras: parts.recorders.iter().map(|r| camera(r, &stats, &retention, now)).collect(),
         log_size: parts.store.log_size(),
         holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
@@ -52,6 +53,12 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         scrubbed_until_us: scrubbed.and_then(|at| at.until).map_or(0, |at| at.0),
         held_bytes: held.bytes,
         hold_budget_bytes: held.budget_bytes,
+        forecast_shortfall_us: us(retention.shortfall),
+        lacking_bytes: retention.lacking_bytes,
+        early_erased: retention.erasures.early,
+        early_erased_us: us(retention.erasures.early_at),
+        late_erased: retention.erasures.late,
+        late_erased_us: us(retention.erasures.late_at),
     }
 }
 
@@ -65,24 +72,22 @@ fn alarms(parts: &Parts, now: WallTime) -> Vec<Alarm> {
     own.chain(witnessed).take(ALARMS_MAX).collect()
 }
 
-/// Days until the disc is full at the last day's rate; negative when footage expires before that.
-#[expect(clippy::cast_precision_loss, reason = "a forecast in days")]
-fn days_left(stats: &Stats, free_bytes: u64, retain_s: u64) -> f64 {
-    let per_day: u64 = stats.cameras.values().map(|camera| camera.day_bytes).sum();
-    if per_day == 0 {
-        return -1.0;
-    }
-    let wanted = per_day as f64 * retain_s as f64 / 86_400.0;
-    if stats.bytes as f64 + free_bytes as f64 >= wanted {
-        return -1.0;
-    }
-    free_bytes as f64 / per_day as f64
+/// A time on the wire; 0: none.
+fn us(at: Option<WallTime>) -> i64 {
+    at.map_or(0, |at| at.0)
 }
 
-fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
+#[expect(clippy::cast_precision_loss, reason = "days on a screen")]
+fn days_between(from: WallTime, to: WallTime) -> f64 {
+    to.micros_since(from).max(0) as f64 / 86_400e6
+}
+
+fn camera(recorder: &Recorder, stats: &Stats, retention: &Standing, now: WallTime) -> CameraReport {
     let settings = &recorder.camera;
     let health = recorder.snapshot(now);
     let kept = stats.cameras.get(&settings.id);
+    let standing = retention.cameras.get(&settings.id).copied().unwrap_or_default();
+    let oldest = standing.oldest.map(|oldest| oldest.start);
     let (mask_required, mask_revision) = match &settings.masking {
         Masking::Required(policy) => (true, policy.revision),
         Masking::NotRequired(_) => (false, 0),
@@ -105,5 +110,13 @@ fn camera(recorder: &Recorder, stats: &Stats, now: WallTime) -> CameraReport {
         place: settings.place.as_str().to_owned(),
         gop_ms: health.gop_ms,
         drift_ppm: health.drift_ppm,
+        retention_class: settings.class.name.clone(),
+        floor_s: settings.class.floor_s,
+        ceiling_s: settings.class.ceiling_s,
+        oldest_unheld_us: us(oldest),
+        days_on_hand: oldest.map_or(0.0, |oldest| days_between(oldest, now)),
+        day_kbps: standing.day_kbps.unwrap_or(0),
+        hour_kbps: standing.hour_kbps.unwrap_or(0),
+        expected_kbps: standing.expected_kbps.unwrap_or(0),
     }
 }

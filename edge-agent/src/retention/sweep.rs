@@ -8,14 +8,18 @@
 //! could not be brought back. A start far ahead of the newest footage, with a clock that nothing
 //! keeps, is doubted in the same way until a time service keeps it.
 
-use custody::record::EraseReason;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use custody::record::{EraseReason, Hold};
 use custody::{CameraId, ClockSource, WallTime};
 use host::telemetry::chain;
 use host::{Clock, Tasks};
 
 use super::grace::Grace;
 use super::keys::Turner;
-use super::plan::{self, Rules};
+use super::plan::{self, Held, Plan, Rules};
+use super::walk::Walk;
 use crate::limits;
 use crate::store::{Stats, Store, StoreError};
 
@@ -24,7 +28,7 @@ use crate::store::{Stats, Store, StoreError};
 pub struct Swept {
     /// Segments whose time was over.
     pub retired: usize,
-    /// Segments erased early because the disc was full: an alarm.
+    /// Segments erased below their floor because the disc was full: an alarm.
     pub early: Vec<(CameraId, usize)>,
     /// Files removed.
     pub unlinked: usize,
@@ -32,12 +36,36 @@ pub struct Swept {
     pub hours: Vec<u64>,
     /// Where unheld footage ends that was erased more than ten minutes too late: an alarm.
     pub late: Option<WallTime>,
+    /// How many segments were so late.
+    pub late_segments: usize,
     /// The wall clock jumped ahead: nothing is erased for its age. An alarm.
     pub clock_doubted: bool,
     /// Less than the reserve is free and nothing unheld is left. An alarm.
     pub disc_full_of_holds: bool,
     /// There is more to do than one sweep does.
     pub more: bool,
+}
+
+/// When a sweep was last finished: all that the watchdog knows of the sweeper. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LastSweep(Arc<AtomicU64>);
+
+impl LastSweep {
+    /// Nothing was swept yet; the time for it runs from now.
+    #[must_use]
+    pub fn new(clock: &Clock) -> Self {
+        Self(Arc::new(AtomicU64::new(clock.tick().0)))
+    }
+
+    /// Milliseconds since then.
+    #[must_use]
+    pub fn ms_ago(&self, clock: &Clock) -> u64 {
+        clock.tick().0.saturating_sub(self.0.load(Ordering::SeqCst))
+    }
+
+    fn note(&self, clock: &Clock) {
+        self.0.store(clock.tick().0, Ordering::SeqCst);
+    }
 }
 
 /// Sweeps one store again and again.
@@ -48,6 +76,11 @@ pub struct Sweeper {
     watch: ClockWatch,
     grace: Grace,
     keys: Turner,
+    last: LastSweep,
+    /// The holds that stood at the last sweep.
+    stood: Vec<Hold>,
+    /// Those that ended since the last sweep that left nothing to do.
+    released: Vec<Hold>,
 }
 
 impl Sweeper {
@@ -58,13 +91,21 @@ impl Sweeper {
         let unkept = clock.quality().source == ClockSource::Undisciplined;
         let watch = ClockWatch::at_start(clock.now(), clock.tick().0, newest.filter(|_| unkept));
         let (grace, keys) = (Grace::default(), Turner::default());
-        Self { store, clock, rules, watch, grace, keys }
+        let last = LastSweep::new(&clock);
+        let stood = store.holds();
+        Self { store, clock, rules, watch, grace, keys, last, stood, released: Vec::new() }
     }
 
     /// From now on holds that are on their way come first.
     #[must_use]
     pub fn with_grace(self, grace: Grace) -> Self {
         Self { grace, ..self }
+    }
+
+    /// When this sweeper last finished.
+    #[must_use]
+    pub fn last(&self) -> LastSweep {
+        self.last.clone()
     }
 
     /// Erases what is due, and what the disc needs. Blocks.
@@ -90,57 +131,86 @@ impl Sweeper {
         // Leftovers of a sweep that was cut off.
         swept.unlinked += self.store.unlink_condemned()?;
         let may_age = self.grace.allows(self.clock.tick());
-        // At the beginning of time nothing is of age: only space is seen to.
-        let by = if may_age { trusted } else { WallTime(0) };
-        self.erase(by, free_bytes, &mut swept)?;
+        self.erase(trusted, may_age, free_bytes, &mut swept)?;
         swept.hours = self.keys.turn(&self.store, &self.clock)?;
         self.store.take_disposals()?;
+        if !swept.more {
+            self.released.clear();
+        }
+        self.last.note(&self.clock);
         Ok(swept)
     }
 
+    /// What is due first, unless holds may be on their way: it may be room enough. Then what the disc needs.
     fn erase(
-        &self,
+        &mut self,
         now: WallTime,
+        may_age: bool,
         mut free_bytes: u64,
         swept: &mut Swept,
     ) -> Result<(), StoreError> {
-        let holds = self.store.holds();
-        let mut cursor = None;
+        let standing = self.store.holds();
+        self.released.extend(self.stood.drain(..).filter(|hold| !standing.contains(hold)));
+        self.stood = standing;
         let mut budget = limits::SWEEP_SEGMENTS_MAX;
-        loop {
-            let short = free_bytes < self.rules.reserve_bytes;
-            let before = if short { WallTime(i64::MAX - 1) } else { self.rules.due(now) };
+        if may_age {
+            let due = Walk::due(self.store.cameras(), &self.rules, now);
+            self.erase_along(due, now, &mut free_bytes, &mut budget, swept)?;
+        }
+        if !swept.more && free_bytes < self.rules.reserve_bytes {
+            let all = Walk::all(self.store.cameras(), &self.rules);
+            self.erase_along(all, now, &mut free_bytes, &mut budget, swept)?;
+            swept.disc_full_of_holds = !swept.more && free_bytes < self.rules.reserve_bytes;
+        }
+        Ok(())
+    }
+
+    fn erase_along(
+        &self,
+        mut walk: Walk,
+        now: WallTime,
+        free_bytes: &mut u64,
+        budget: &mut usize,
+        swept: &mut Swept,
+    ) -> Result<(), StoreError> {
+        let held = Held { standing: &self.stood, released: &self.released };
+        while !walk.is_for_room() || *free_bytes < self.rules.reserve_bytes {
             let limit = limits::ERASE_STEP_SEGMENTS;
-            let rows = self.store.expiring(before, cursor.as_ref(), limit)?;
-            let Some(last) = rows.last() else {
-                swept.disc_full_of_holds = short;
+            let rows = walk.next(&self.rules, limit, |ask| self.store.expiring_of(ask))?;
+            if rows.is_empty() {
                 return Ok(());
-            };
-            if budget == 0 {
+            }
+            if *budget == 0 {
                 swept.more = true;
                 return Ok(());
             }
-            let plan = plan::plan(&rows, &holds, now, self.rules, free_bytes);
-            for erasure in &plan.erase {
-                let gone =
-                    self.store.condemn(&erasure.camera, &erasure.segments, erasure.reason)?;
-                budget = budget.saturating_sub(gone.len());
-                match erasure.reason {
-                    EraseReason::Retention => swept.retired += gone.len(),
-                    // The plan makes none: people order it, see `store::condemn`.
-                    EraseReason::Order => {}
-                    EraseReason::DiscFull => {
-                        swept.early.push((erasure.camera.clone(), gone.len()));
-                    }
-                }
-            }
-            while self.store.unlink_condemned()? > 0 {}
-            swept.unlinked +=
-                plan.erase.iter().map(|erasure| erasure.segments.len()).sum::<usize>();
-            swept.late = swept.late.or(plan.late);
-            free_bytes = free_bytes.saturating_add(plan.frees_bytes);
-            cursor = Some(last.clone());
+            let plan = plan::plan(&rows, held, now, &self.rules, *free_bytes);
+            *budget = budget.saturating_sub(self.carry_out(&plan, swept)?);
+            *free_bytes = free_bytes.saturating_add(plan.frees_bytes);
         }
+        Ok(())
+    }
+
+    /// Gives how many segments went.
+    fn carry_out(&self, plan: &Plan, swept: &mut Swept) -> Result<usize, StoreError> {
+        let mut count = 0;
+        // Counted before the act, as all that is told of it: a crash between counts too much.
+        self.store.count_late(plan.late_segments)?;
+        swept.late = swept.late.or(plan.late);
+        swept.late_segments += plan.late_segments;
+        for erasure in &plan.erase {
+            let gone = self.store.condemn(&erasure.camera, &erasure.segments, erasure.reason)?;
+            count += gone.len();
+            match erasure.reason {
+                EraseReason::Retention => swept.retired += gone.len(),
+                // The plan makes none: people order it, see `store::condemn`.
+                EraseReason::Order => {}
+                EraseReason::DiscFull => swept.early.push((erasure.camera.clone(), gone.len())),
+            }
+        }
+        while self.store.unlink_condemned()? > 0 {}
+        swept.unlinked += plan.erase.iter().map(|erasure| erasure.segments.len()).sum::<usize>();
+        Ok(count)
     }
 
     /// Sweeps every 20 s until shutdown. A fatal error ends the process: the next start recovers.

@@ -94,6 +94,12 @@ pub fn epoch_of(time: WallTime) -> u64 {
     u64::try_from(time.0 / EPOCH_US).unwrap_or(0)
 }
 
+/// When hour `epoch` begins.
+#[must_use]
+pub fn epoch_begins(epoch: u64) -> WallTime {
+    WallTime(i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(EPOCH_US))
+}
+
 /// Random bytes from the operating system's generator, by way of aws-lc.
 ///
 /// # Errors

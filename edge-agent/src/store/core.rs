@@ -1,9 +1,9 @@
 //! What all handles of one store share, and the one way to change it: [`Core::log`].
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
-//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held`, `unread`, `damaged` and
-//! `alarms` are held for moments,
-//! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
+//! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held`, `unread`, `damaged`,
+//! `erasures` and `alarms` are held for moments, and nothing is taken under them. Only opening, closing
+//! and gaps take a line; appending a fragment
 //! takes no lock.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,7 @@ use super::StoreError;
 use super::budget::Account;
 use super::disc::{Disc, Step};
 use super::index::{Batch, Index};
+use super::key::erasures::ErasuresRow;
 use super::key::link::{LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::opened::OpenedRow;
@@ -79,6 +80,8 @@ pub(super) struct Core {
     pub(super) unread: Mutex<Option<Unread>>,
     /// Stored segments that are not what was signed, and what is wrong with each.
     pub(super) damaged: Mutex<BTreeMap<(CameraId, Seq), String>>,
+    /// Segments that were not erased in their time.
+    pub(super) erasures: Mutex<ErasuresRow>,
     /// Set by the first fatal error: nothing is promised any more.
     pub(super) failed: AtomicBool,
     /// Held until the last handle goes.
@@ -111,6 +114,14 @@ pub enum Alarm {
     HoldBudget,
     /// Keys of erased footage could not be destroyed: the site key's place or the disc refuses.
     KeysNotDestroyed,
+    /// Unheld footage is more than ten minutes over its ceiling.
+    OverCeiling,
+    /// The sweep has not finished for five minutes.
+    SweepOverdue,
+    /// Footage below its floor was erased in the last 31 days, because the disc was full.
+    UnderFloor,
+    /// At the present rates the disc will not hold the floor.
+    RetentionAtRisk,
 }
 
 impl Alarm {
@@ -124,6 +135,10 @@ impl Alarm {
             Self::FootageDamaged => "footage-damaged",
             Self::HoldBudget => "hold-budget-near",
             Self::KeysNotDestroyed => "keys-not-destroyed",
+            Self::OverCeiling => "over-ceiling",
+            Self::SweepOverdue => "sweep-overdue",
+            Self::UnderFloor => "under-floor",
+            Self::RetentionAtRisk => "retention-at-risk",
         }
     }
 }

@@ -15,40 +15,14 @@ use super::core::{Core, lock};
 use super::disc::Step;
 use super::holds;
 use super::index::Batch;
+use super::key::Family;
 use super::key::condemned::CondemnedRow;
-use super::key::expiry::{self, SegmentRow};
+use super::key::erasures::Untimely;
+use super::key::expiry::SegmentRow;
 use super::key::link::{self, FileFacts, LinkRow, Linked};
-use super::key::{Family, after_prefix};
-use super::{path, read, rebuild, rotate, volume};
+use super::{path, read, rotate, untimely, volume};
 use crate::limits;
 use crate::seal::key_ring;
-
-/// Stored segments that end at `before` or earlier, oldest end first, after `cursor`.
-pub(super) fn expiring(
-    core: &Core,
-    before: custody::WallTime,
-    cursor: Option<&SegmentRow>,
-    limit: usize,
-) -> Result<Vec<SegmentRow>, StoreError> {
-    let lower = cursor.map_or_else(Vec::new, |row| after_prefix(&row.key()));
-    // Nothing goes before something older that is still to be read in.
-    let before = before.min(rebuild::known_until(core));
-    let rows = core.index.rows(Family::Expiry, lower, Some(expiry::after(before)));
-    rows.take(limit)
-        .map(|found| {
-            let (key, value) = found?;
-            SegmentRow::decode(core.identity.site(), &key, &value).ok_or_else(|| {
-                StoreError::Damaged {
-                    what: "the index's expiry".into(),
-                    source: custody::Refusal::new(
-                        custody::Code::RecordMalformed,
-                        "a row does not read",
-                    ),
-                }
-            })
-        })
-        .collect()
-}
 
 /// Logs the erasure of segments of one camera and takes them out of the index; their files are
 /// condemned, and their hours marked. Leaves out what is held, erased already, or not the segment that
@@ -96,6 +70,9 @@ pub(super) fn condemn(
             take_out(core, batch, camera, *seq, row, file);
         }
         rotate::note_residue(core, batch, place, &hours, order.is_some());
+        if reason == EraseReason::DiscFull {
+            untimely::count(core, batch, Untimely::Early, going.len());
+        }
     })?;
     Ok(refs)
 }

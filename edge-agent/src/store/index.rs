@@ -74,6 +74,16 @@ impl Index {
         Ok(Self { db, folder: folder.to_owned() })
     }
 
+    /// Opens an index that another process may be writing; what it writes later is not seen.
+    pub(super) fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        let names = Family::ALL.map(Family::name);
+        let db = DB::open_cf_for_read_only(&Options::default(), folder, names, false);
+        db.map(|db| Self { db }).map_err(|error| StoreError::DiscFault {
+            what: format!("looking into the index {}", folder.display()),
+            source: io::Error::other(error),
+        })
+    }
+
     fn family(&self, family: Family) -> std::sync::Arc<rocksdb::BoundColumnFamily<'_>> {
         self.db.cf_handle(family.name()).expect("every family is opened with the index")
     }

@@ -17,6 +17,7 @@
 //! | [`mask`] | `masks` | camera | what covers its picture, as last recorded |
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
 //! | [`damaged`] | `facts` | camera seq | a stored segment that is not what was signed |
+//! | [`erasures`] | `facts` | | segments erased early or late, by day |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //! | [`residue`] | `facts` | hour | footage was erased, and its hour's key lives on |
 //! | [`rotation`] | `facts` | | a change of the keys that is logged and may be unfinished |
@@ -29,6 +30,7 @@ pub(crate) mod commitment;
 pub(crate) mod condemned;
 pub(crate) mod damaged;
 pub(crate) mod entry;
+pub(crate) mod erasures;
 pub(crate) mod expiry;
 pub(crate) mod fact;
 pub(crate) mod hash;

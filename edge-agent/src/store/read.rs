@@ -34,7 +34,7 @@ pub struct Found {
     pub file_bytes: u64,
 }
 
-fn broken_row(family: Family) -> StoreError {
+pub(super) fn broken_row(family: Family) -> StoreError {
     StoreError::Damaged {
         what: format!("the index's {}", family.name()),
         source: Refusal::new(Code::RecordMalformed, "a row does not read"),
@@ -329,9 +329,7 @@ fn edge(
     epoch: u64,
     which: Edge,
 ) -> Result<Option<WallTime>, StoreError> {
-    let begins = |epoch: u64| {
-        WallTime(0).plus_seconds(i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(3600))
-    };
+    let begins = key_ring::epoch_begins;
     let key = |time| moment::key(camera, Order::SegmentStart, time, Seq(0));
     let (lower, upper) = (key(begins(epoch)), Some(key(begins(epoch.saturating_add(1)))));
     let look = |found: Result<super::index::Row, StoreError>| {

@@ -31,7 +31,7 @@ use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
 use super::tail::{self, Tail};
 use super::volume::{self, Indexed, Verdict};
-use super::{StoreError, aside, damage, erase, holds, publish, rebuild, rotate, signing};
+use super::{StoreError, aside, damage, erase, holds, publish, rebuild, rotate, signing, untimely};
 use crate::seal::{Identity, KeyRing, Root, key_ring};
 
 /// What opening the store found and did.
@@ -99,6 +99,7 @@ pub(super) fn open(
         tallies: Mutex::new(tallies),
         unread: Mutex::default(),
         damaged: Mutex::default(),
+        erasures: Mutex::new(untimely::load(&index)?),
         failed: AtomicBool::new(false),
         _lock: lock,
         identity,

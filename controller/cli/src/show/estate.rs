@@ -6,13 +6,6 @@ use serde::Serialize;
 
 use super::{Row, or_dash, size_text, text, time, time_text};
 
-/// Days until the disc is full; a negative figure says that footage expires before.
-fn days_text(days_left: f64) -> String {
-    if days_left < 0.0 { "enough".into() } else { format!("{days_left:.0}") }
-}
-
-/// A certificate or a disc with less than this many days left is a problem.
-const DAYS_LEFT_MIN: f64 = 7.0;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// Times in evidence may be off by at most this.
 const CLOCK_UNCERTAINTY_US_MAX: i64 = 1_000_000;
@@ -62,6 +55,30 @@ pub struct Site {
     pub held_bytes: u64,
     /// How many may be.
     pub hold_budget_bytes: u64,
+    /// What the site itself says a person must see to.
+    pub alarms: Vec<Alarm>,
+    /// When its disc will not hold every camera's floor at the present rates; none: within 62 days
+    /// it will.
+    pub forecast_shortfall: Option<WallTime>,
+    /// Bytes that the disc lacks then.
+    pub lacking_bytes: u64,
+    /// Segments erased below their floor in the last 31 days.
+    pub early_erased: u64,
+    /// When last.
+    pub early_erased_last: Option<WallTime>,
+    /// Segments erased after their ceiling in the last 31 days.
+    pub late_erased: u64,
+    /// When last.
+    pub late_erased_last: Option<WallTime>,
+}
+
+/// What a site says a person must see to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// Its stable code: `retention-at-risk`, `over-ceiling`.
+    pub code: String,
+    /// In words.
+    pub text: String,
 }
 
 impl From<v1::Site> for Site {
@@ -88,6 +105,17 @@ impl From<v1::Site> for Site {
             log_alarm: text(site.log_alarm),
             held_bytes: site.held_bytes,
             hold_budget_bytes: site.hold_budget_bytes,
+            alarms: site
+                .alarms
+                .into_iter()
+                .map(|alarm| Alarm { code: alarm.code, text: alarm.text })
+                .collect(),
+            forecast_shortfall: time(site.forecast_shortfall_us),
+            lacking_bytes: site.lacking_bytes,
+            early_erased: site.early_erased,
+            early_erased_last: time(site.early_erased_us),
+            late_erased: site.late_erased,
+            late_erased_last: time(site.late_erased_us),
         }
     }
 }
@@ -98,7 +126,8 @@ impl Row for Site {
         "state",
         "recording",
         "disc free",
-        "days left",
+        "forecast shortfall",
+        "early/late erased",
         "clock",
         "log copied",
         "holds",
@@ -113,7 +142,9 @@ impl Row for Site {
             self.state.clone(),
             format!("{}/{}", self.cameras_recording, self.cameras),
             size_text(self.disc_free_bytes),
-            days_text(self.days_left),
+            self.forecast_shortfall
+                .map_or_else(|| "none".to_owned(), |_| time_text(self.forecast_shortfall)),
+            format!("{}/{}", self.early_erased, self.late_erased),
             format!("{clock} \u{b1}{} ms", self.clock_uncertainty_us / 1_000),
             format!("{}/{}", self.log_copied, self.log_size),
             self.holds_text(),
@@ -170,6 +201,22 @@ pub struct Camera {
     pub drift_ppm: Option<i64>,
     /// The state in words.
     pub detail: Option<String>,
+    /// Its class of retention.
+    pub retention_class: Option<String>,
+    /// How long its footage is kept at least, seconds.
+    pub floor_s: u64,
+    /// How long at most, seconds.
+    pub ceiling_s: u64,
+    /// Where its oldest unheld footage begins.
+    pub oldest_unheld: Option<WallTime>,
+    /// Days from there to now.
+    pub days_on_hand: f64,
+    /// Kilobits a second that it stored over the last day.
+    pub day_kbps: u64,
+    /// Kilobits a second that it stored in the last whole hour.
+    pub hour_kbps: u64,
+    /// What the settings expect of it, kilobits a second; 0: they do not say.
+    pub expected_kbps: u64,
 }
 
 impl From<v1::Camera> for Camera {
@@ -192,6 +239,14 @@ impl From<v1::Camera> for Camera {
             gop_ms: camera.gop_ms,
             drift_ppm: camera.drift_ppm,
             detail: text(camera.detail),
+            retention_class: text(camera.retention_class),
+            floor_s: camera.floor_s,
+            ceiling_s: camera.ceiling_s,
+            oldest_unheld: time(camera.oldest_unheld_us),
+            days_on_hand: camera.days_on_hand,
+            day_kbps: camera.day_kbps,
+            hour_kbps: camera.hour_kbps,
+            expected_kbps: camera.expected_kbps,
         }
     }
 }
@@ -208,7 +263,9 @@ impl Row for Camera {
         "lost",
         "drift ppm",
         "mask",
-        "oldest footage",
+        "days on hand",
+        "oldest unheld",
+        "kept",
         "detail",
     ];
 
@@ -225,9 +282,26 @@ impl Row for Camera {
             self.lost_packets.to_string(),
             or_dash(self.drift_ppm.map(|ppm| format!("{ppm:+}")).as_ref()),
             mask,
-            time_text(self.oldest_footage),
+            format!("{:.1}", self.days_on_hand),
+            time_text(self.oldest_unheld),
+            kept_text(self),
             self.detail.clone().unwrap_or_default(),
         ]
+    }
+}
+
+/// A camera's class and how long it keeps: `custody 7-31 d`.
+fn kept_text(camera: &Camera) -> String {
+    let Some(class) = &camera.retention_class else { return "-".to_owned() };
+    let (floor, ceiling) = (camera.floor_s, camera.ceiling_s);
+    let (per, unit) = [(86_400, "d"), (3_600, "h"), (60, "min")]
+        .into_iter()
+        .find(|(per, _)| floor % per == 0 && ceiling % per == 0)
+        .unwrap_or((1, "s"));
+    if floor == ceiling {
+        format!("{class} {} {unit}", ceiling / per)
+    } else {
+        format!("{class} {}-{} {unit}", floor / per, ceiling / per)
     }
 }
 
@@ -265,7 +339,7 @@ pub struct Finding {
     /// The site or camera.
     pub object: String,
     /// The problem's stable name, or `ok`.
-    pub problem: &'static str,
+    pub problem: String,
     /// In words.
     pub detail: String,
 }
@@ -275,7 +349,7 @@ impl Row for Finding {
 
     fn cells(&self) -> Vec<String> {
         let mark = if self.ok { "ok" } else { "!!" };
-        vec![mark.into(), self.object.clone(), self.problem.into(), self.detail.clone()]
+        vec![mark.into(), self.object.clone(), self.problem.clone(), self.detail.clone()]
     }
 }
 
@@ -290,7 +364,7 @@ pub fn health(
     let alarm = |alarm: &String| Finding {
         ok: false,
         object: "controller".to_owned(),
-        problem: "log-alarm",
+        problem: "log-alarm".to_owned(),
         detail: alarm.clone(),
     };
     let mut findings: Vec<Finding> = alarms.iter().map(alarm).collect();
@@ -298,7 +372,7 @@ pub fn health(
         let mut found = site_problems(site, now);
         if found.is_empty() {
             let detail = format!("{}/{} recording", site.cameras_recording, site.cameras);
-            found.push(("ok", detail));
+            found.push(("ok".to_owned(), detail));
         }
         findings.extend(found.into_iter().map(|(problem, detail)| Finding {
             ok: problem == "ok",
@@ -307,21 +381,13 @@ pub fn health(
             detail,
         }));
     }
-    for camera in cameras.iter().filter(|camera| camera.state != "recording") {
-        let unknown = camera.state == "unknown";
-        findings.push(Finding {
+    for camera in cameras {
+        findings.extend(camera_problems(camera).into_iter().map(|(problem, detail)| Finding {
             ok: false,
             object: camera.camera.clone(),
-            problem: if unknown { "camera-unknown" } else { "camera-not-recording" },
-            detail: format!("{} {}", camera.state, camera.detail.as_deref().unwrap_or_default()),
-        });
-    }
-    // It records, and something at it wants seeing to.
-    for camera in cameras.iter().filter(|camera| camera.state == "recording") {
-        if let Some(detail) = &camera.detail {
-            let (object, detail) = (camera.camera.clone(), detail.clone());
-            findings.push(Finding { ok: false, object, problem: "camera-needs-care", detail });
-        }
+            problem: problem.to_owned(),
+            detail,
+        }));
     }
     findings.sort();
     findings
@@ -335,33 +401,65 @@ pub fn hold_findings(warnings: &[v1::HoldWarning]) -> Vec<Finding> {
     let finding = |warning: &v1::HoldWarning| Finding {
         ok: false,
         object: warning.object.clone(),
-        problem: PROBLEMS.into_iter().find(|it| *it == warning.problem).unwrap_or("hold"),
+        problem: PROBLEMS
+            .into_iter()
+            .find(|it| *it == warning.problem)
+            .unwrap_or("hold")
+            .to_owned(),
         detail: warning.detail.clone(),
     };
     warnings.iter().map(finding).collect()
 }
 
-fn site_problems(site: &Site, now: WallTime) -> Vec<(&'static str, String)> {
+fn camera_problems(camera: &Camera) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
+    if camera.state != "recording" {
+        let problem =
+            if camera.state == "unknown" { "camera-unknown" } else { "camera-not-recording" };
+        let detail = format!("{} {}", camera.state, camera.detail.as_deref().unwrap_or_default());
+        found.push((problem, detail));
+    } else if let Some(detail) = &camera.detail {
+        // It records, and something at it wants seeing to.
+        found.push(("camera-needs-care", detail.clone()));
+    }
+    // A fifth more than the disc was planned for, by the hour or the day.
+    let (stored, expected) = (camera.hour_kbps.max(camera.day_kbps), camera.expected_kbps);
+    if expected > 0 && stored.saturating_mul(5) > expected.saturating_mul(6) {
+        let detail = format!("stores {stored} kbit/s, expected are {expected}");
+        found.push(("bitrate-above-expected", detail));
+    }
+    found
+}
+
+fn site_problems(site: &Site, now: WallTime) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut add = |problem: &str, detail: String| found.push((problem.to_owned(), detail));
     if let Some(alarm) = &site.log_alarm {
-        found.push(("log-contradicted", alarm.clone()));
+        add("log-contradicted", alarm.clone());
     }
     if site.state != "connected" {
         let last = time_text(site.last_report);
-        found.push(("site-not-connected", format!("{}, last report {last}", site.state)));
+        add("site-not-connected", format!("{}, last report {last}", site.state));
         return found;
     }
     if !site.clock_disciplined || site.clock_uncertainty_us > CLOCK_UNCERTAINTY_US_MAX {
         let bound = site.clock_uncertainty_us / 1_000;
-        found.push(("clock-not-kept", format!("the error may reach {bound} ms")));
+        add("clock-not-kept", format!("the error may reach {bound} ms"));
     }
-    if (0.0..DAYS_LEFT_MIN).contains(&site.days_left) && site.disc_total_bytes > 0 {
-        let free = size_text(site.disc_free_bytes);
-        found.push(("disc-nearly-full", format!("{free} free, {:.1} days", site.days_left)));
+    for alarm in &site.alarms {
+        add(&alarm.code, alarm.text.clone());
+    }
+    if site.late_erased > 0 {
+        let last = time_text(site.late_erased_last);
+        let detail = format!(
+            "{} segment(s) were erased after their ceiling in the last 31 days, last at {last}",
+            site.late_erased
+        );
+        add("late-erased", detail);
     }
     let ends = site.certificate_ends.map(|ends| ends.micros_since(now) / MICROS_PER_DAY);
     if let Some(days) = ends.filter(|days| *days < 7) {
-        found.push(("certificate-ends-soon", format!("in {days} days")));
+        add("certificate-ends-soon", format!("in {days} days"));
     }
     found
 }
@@ -399,21 +497,37 @@ mod tests {
     fn each_problem_is_named_and_stands_first() {
         let away = Site { site: "west".into(), state: "away".into(), ..site() };
         let adrift = Site { site: "south".into(), clock_disciplined: false, ..site() };
-        let full = Site { site: "hq".into(), days_left: 1.0, ..site() };
+        let alarm = |code: &str| Alarm { code: code.into(), text: "in words".into() };
+        let alarms = vec![alarm("retention-at-risk"), alarm("over-ceiling")];
+        let full = Site { site: "hq".into(), alarms, late_erased: 3, ..site() };
         let ending = Site { certificate_ends: Some(WallTime(MICROS_PER_DAY)), ..site() };
         let silent = v1::Camera {
             camera: "east/ext-01".into(),
             state: "camera-unreachable".into(),
             ..v1::Camera::default()
         };
+        let heavy = v1::Camera {
+            camera: "east/ext-02".into(),
+            state: "recording".into(),
+            hour_kbps: 4_801,
+            day_kbps: 4_000,
+            expected_kbps: 4_000,
+            ..v1::Camera::default()
+        };
+        let expected =
+            Camera { camera: "east/ext-03".into(), hour_kbps: 4_800, ..heavy.clone().into() };
         let sites = [site(), away, adrift, full, ending];
-        let findings = health(&sites, &[silent.into()], &[], WallTime(0));
-        let problems: Vec<_> = findings.iter().map(|finding| finding.problem).collect();
-        assert_eq!(problems.len(), 6);
+        let cameras = [silent.into(), heavy.into(), expected];
+        let findings = health(&sites, &cameras, &[], WallTime(0));
+        let problems: Vec<_> = findings.iter().map(|finding| finding.problem.as_str()).collect();
+        assert_eq!(problems.len(), 9);
         for due in [
             "site-not-connected",
             "clock-not-kept",
-            "disc-nearly-full",
+            "retention-at-risk",
+            "over-ceiling",
+            "late-erased",
+            "bitrate-above-expected",
             "certificate-ends-soon",
             "camera-not-recording",
         ] {
@@ -421,6 +535,7 @@ mod tests {
         }
         assert_eq!(problems.last(), Some(&"ok"));
     }
+
     #[test]
     fn a_log_that_contradicts_itself_and_a_late_witness_are_problems() {
         let mut forked = site();
@@ -432,6 +547,6 @@ mod tests {
             .map(|finding| (finding.ok, finding.problem))
             .collect();
         let expected = ["log-alarm", "log-contradicted", "site-not-connected"];
-        assert_eq!(problems, expected.map(|problem| (false, problem)));
+        assert_eq!(problems, expected.map(|problem| (false, problem.to_owned())));
     }
 }

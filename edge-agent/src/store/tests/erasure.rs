@@ -23,6 +23,7 @@ fn hold(camera: &CameraId, from: WallTime, to: WallTime) -> PlaceHold {
         camera: camera.clone(),
         from,
         to,
+        grounds: super::grounds(),
     }
 }
 

@@ -70,7 +70,7 @@ impl Model {
                     camera: hold.camera.clone(),
                     from: hold.from,
                     to: hold.to,
-                    grounds: super::grounds(),
+                    grounds: Some(super::grounds()),
                     at: WallTime(0),
                 };
                 assert!(
