@@ -19,7 +19,8 @@ use crate::limits;
 /// The open index.
 pub(super) struct Index {
     db: DB,
-    folder: PathBuf,
+    /// Where it lies; none for one that is only looked into.
+    folder: Option<PathBuf>,
 }
 
 /// Changes that are made together or not at all, in the order given: a later one of the same key
@@ -71,14 +72,14 @@ impl Index {
                 source: aside::as_io(error),
             }
         })?;
-        Ok(Self { db, folder: folder.to_owned() })
+        Ok(Self { db, folder: Some(folder.to_owned()) })
     }
 
     /// Opens an index that another process may be writing; what it writes later is not seen.
     pub(super) fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
         let names = Family::ALL.map(Family::name);
         let db = DB::open_cf_for_read_only(&Options::default(), folder, names, false);
-        db.map(|db| Self { db }).map_err(|error| StoreError::DiscFault {
+        db.map(|db| Self { db, folder: None }).map_err(|error| StoreError::DiscFault {
             what: format!("looking into the index {}", folder.display()),
             source: io::Error::other(error),
         })
@@ -158,8 +159,8 @@ impl Index {
     /// A damaged index is noted beside it, so that the next start builds it again.
     fn unreadable(&self, family: Family, error: rocksdb::Error) -> StoreError {
         let source = aside::as_io(error);
-        if source.kind() == io::ErrorKind::InvalidData {
-            aside::note_damage(&self.folder);
+        if let (io::ErrorKind::InvalidData, Some(folder)) = (source.kind(), &self.folder) {
+            aside::note_damage(folder);
         }
         StoreError::Fatal { what: format!("reading the index's {}", family.name()), source }
     }
