@@ -24,7 +24,8 @@ impl Listener {
         let (to, events) = outbox::queue();
         let limits = Limits {
             silence_ms_max: 1500,
-            key_frame_ms_max: 1500,
+            // Three groups of pictures: nothing is written here, so key frames alone count.
+            key_frame_ms_max: 6000,
             pause_ms_first: 50,
             pause_ms_max: 200,
             ..Limits::default()

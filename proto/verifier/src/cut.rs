@@ -10,7 +10,7 @@ use custody::dsse::Envelope;
 use custody::fragment::{Disclosed, FLAG_KEY};
 use custody::manifest::Segment;
 use custody::record::{KeyUsage, Record, Statement};
-use custody::{CameraId, KeyId, bundle, tree};
+use custody::{CameraId, KeyId, WallTime, bundle, tree};
 
 use crate::clip::{self, Fragment, Plan};
 
@@ -139,9 +139,7 @@ fn fragments(
         file.by_ref().take(one.bytes).read_to_end(&mut bytes).map_err(torn)?;
         plain.push(one.leaf(&bytes));
     }
-    let first = list.iter().position(|one| span.from < one.info.end()).unwrap_or(list.len());
-    let keyed = |one: &Disclosed| one.info.flags & FLAG_KEY != 0;
-    let needed = list.iter().take(first.saturating_add(1)).rposition(keyed).unwrap_or(first);
+    let needed = first_needed(list, span.from);
     let mut at = 0;
     let (mut out, mut pictures) = (Vec::new(), Vec::new());
     for (index, one) in list.iter().enumerate() {
@@ -159,6 +157,14 @@ fn fragments(
         at = one.bytes.saturating_add(at);
     }
     Ok((out, pictures))
+}
+
+/// Where a clip from `from` on begins: at the fragment of that moment, or at the one before it with the
+/// key frame that it needs; at the moment's own if the segment has none.
+fn first_needed(list: &[Disclosed], from: WallTime) -> usize {
+    let first = list.iter().position(|one| from < one.info.end()).unwrap_or(list.len());
+    let keyed = |one: &Disclosed| one.info.flags & FLAG_KEY != 0;
+    list.iter().take(first.saturating_add(1)).rposition(keyed).unwrap_or(first)
 }
 
 /// The certificate of the site's log.
@@ -179,4 +185,43 @@ fn log_certificate(folder: &Path, site: &str) -> Result<(Vec<u8>, KeyId), CutErr
         }
     }
     Err(unreadable(&path, &"no certificate of a log is there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use custody::Digest;
+    use custody::fragment::FragmentInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_clip_begins_at_a_key_frame() {
+        // Two GOPs of 6 s, each in three parts; and a segment that goes on amid one.
+        let of = |flags: &[u32]| -> Vec<Disclosed> {
+            let parts = flags.iter().enumerate();
+            parts
+                .map(|(n, flags)| {
+                    let index = u32::try_from(n).unwrap();
+                    let start = WallTime(i64::from(index) * 2_000_000);
+                    let info = FragmentInfo {
+                        index,
+                        start,
+                        duration_us: 2_000_000,
+                        samples: 50,
+                        flags: *flags,
+                    };
+                    Disclosed {
+                        info,
+                        bytes: 1,
+                        salt: Digest([0; 32]),
+                        cipher_sha256: Digest([0; 32]),
+                    }
+                })
+                .collect()
+        };
+        let list = of(&[1, 0, 0, 1, 0, 0]);
+        let begins = |from_s: i64| first_needed(&list, WallTime(from_s * 1_000_000));
+        assert_eq!([0, 3, 5, 6, 9, 11].map(begins), [0, 0, 0, 3, 3, 3]);
+        assert_eq!(first_needed(&of(&[0, 0, 1]), WallTime(3_000_000)), 1);
+    }
 }

@@ -537,6 +537,24 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_that_records_and_wants_seeing_to_is_named() {
+        let camera = v1::Camera {
+            camera: "east/ext-01".into(),
+            state: "recording".into(),
+            detail: "a key frame only each 10.0 s: set its key frame interval (GOP) to 2 s".into(),
+            gop_ms: Some(10_000),
+            drift_ppm: Some(-11),
+            ..v1::Camera::default()
+        };
+        let camera = Camera::from(camera);
+        let cells = camera.cells();
+        let cell = |head: &str| &cells[Camera::HEAD.iter().position(|name| *name == head).unwrap()];
+        assert_eq!([cell("gop ms"), cell("lost"), cell("drift ppm")], ["10000", "0", "-11"]);
+        let found = health(&[site()], &[camera], &[], WallTime(0));
+        assert_eq!((found[0].ok, found[0].problem.as_str()), (false, "camera-needs-care"));
+    }
+
+    #[test]
     fn a_log_that_contradicts_itself_and_a_late_witness_are_problems() {
         let mut forked = site();
         forked.log_alarm = Some("a fork".to_owned());

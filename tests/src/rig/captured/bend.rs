@@ -53,7 +53,7 @@ impl Bent {
             last_us = packet.at_us;
             match records.last_mut() {
                 Some(Record { what: What::Packets(bytes), .. }) if after_us == 0 => {
-                    bytes.extend(framed)
+                    bytes.extend(framed);
                 }
                 _ => records.push(Record { after_us, what: What::Packets(framed) }),
             }

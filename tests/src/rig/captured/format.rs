@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn packets_are_cut_as_far_as_they_are_framed() {
-        let cut = super::packets(5, b"$\0\0\x02ab$\x01\0\0$\0\0\x09x");
+        let cut = packets(5, b"$\0\0\x02ab$\x01\0\0$\0\0\x09x");
         let seen: Vec<_> = cut.iter().map(|p| (p.channel, &p.bytes[..])).collect();
         assert_eq!(seen, [(0, &b"ab"[..]), (1, b"")]);
     }
