@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`driver`] | the passes, and how much runs at once |
 //! | [`holds`] | places and ends holds at the sites |
+//! | [`erasures`] | has the sites erase what two people ordered |
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
 //! | [`binding`] | makes and checks the bundle |
@@ -23,6 +24,7 @@
 pub mod binding;
 pub mod cases;
 pub mod driver;
+pub mod erasures;
 pub mod footage;
 pub mod holds;
 pub mod keyring;

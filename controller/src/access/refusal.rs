@@ -59,6 +59,12 @@ codes! {
     HoldUnknown = "hold-unknown",
     /// The hold is not in a state in which this can be done.
     HoldState = "hold-state",
+    /// No erasure order of that name.
+    OrderUnknown = "order-unknown",
+    /// The order is not in a state in which this can be done.
+    OrderState = "order-state",
+    /// A hold keeps the footage.
+    FootageHeld = "footage-held",
     /// No account of that name.
     PersonUnknown = "person-unknown",
     /// An account of that name exists.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use custody::{CaseId, HoldId};
+use custody::{CaseId, HoldId, OrderId};
 use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Proving, Sites, cases, holds};
+use super::{Progress, Proving, Sites, cases, erasures, holds};
 use crate::bundle::Signer;
+use crate::erasure::ErasureState;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -42,6 +43,7 @@ pub struct Parts<S> {
 enum Work {
     Case(CaseId),
     Hold(HoldId),
+    Erasure(OrderId),
 }
 
 /// Whether work that could not be finished may begin again at the log's next move. Work that failed
@@ -103,8 +105,12 @@ impl<S: Sites> Driver<S> {
                 .evidence
                 .cases()
                 .filter(|case| case.state.is_under_way() && self.memory.is_due(&case.id, now));
+            let orders =
+                state.erasures.orders().filter(|order| order.state == ErasureState::Approved);
+            // Holds first: they win over erasures.
             holds
                 .map(|hold| Work::Hold(hold.id.clone()))
+                .chain(orders.map(|order| Work::Erasure(order.id.clone())))
                 .chain(cases.map(|case| Work::Case(case.id.clone())))
                 .collect()
         });
@@ -123,7 +129,7 @@ impl<S: Sites> Driver<S> {
         let memory = self.memory.clone();
         let slots = match &work {
             Work::Case(_) => self.case_slots.clone(),
-            Work::Hold(_) => self.hold_slots.clone(),
+            Work::Hold(_) | Work::Erasure(_) => self.hold_slots.clone(),
         };
         self.parts.tasks.spawn("reconcile", async move {
             let done = async {
@@ -132,6 +138,7 @@ impl<S: Sites> Driver<S> {
                 let rest = match &work {
                     Work::Case(case) => cases::advance(&parts, &memory, case).await,
                     Work::Hold(hold) => holds::advance(&parts, &memory, hold).await,
+                    Work::Erasure(order) => erasures::advance(&parts, order).await,
                 };
                 drop(slot);
                 if rest == Rest::Needed {
