@@ -13,6 +13,7 @@
 //! | [`evidence`] | `Evidence` |
 //! | [`fetch`] | the files of a bundle |
 //! | [`holds`] | `Holds` |
+//! | [`erasures`] | `Erasures` |
 //! | [`audit`] | `Audit` |
 //! | [`estate`] | `Estate` |
 //! | `api/logs.rs` | the logs of `Estate` |
@@ -21,6 +22,7 @@
 pub mod audit;
 pub mod convert;
 pub mod door;
+pub mod erasures;
 pub mod estate;
 pub mod evidence;
 pub mod fetch;

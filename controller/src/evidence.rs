@@ -128,6 +128,10 @@ impl Evidence {
             | Event::SiteDisconnected(_)
             | Event::ConnectionRefused(_)
             | Event::CamerasAnnounced(_)
+            | Event::ErasureOrdered(_)
+            | Event::ErasureApproved(_)
+            | Event::ErasureRefused(_)
+            | Event::Erased(_)
             | Event::AccessRefused(_)
             | Event::AuditRead(_) => {}
         }

@@ -70,6 +70,25 @@ pub struct Placed {
     pub erased: u32,
 }
 
+/// How far a site has come with an erasure order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErasedFootage {
+    /// Holds reach the footage: nothing was erased.
+    Held {
+        /// Which.
+        holds: Vec<String>,
+    },
+    /// Its hour is still being recorded: nothing was erased yet.
+    Recording,
+    /// It is unlinked; its hour's key is not yet changed.
+    KeysRemain,
+    /// It opens nowhere.
+    Done {
+        /// Segments erased in the interval.
+        segments: u32,
+    },
+}
+
 /// A segment to pull.
 #[derive(Debug, Clone)]
 pub struct WantedSegment {

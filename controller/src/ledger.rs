@@ -129,7 +129,11 @@ impl Ledger {
         if let Err(refusal) = &answer {
             let case = match object {
                 Object::Case(case, _) => Some(case.clone()),
-                Object::Estate | Object::Hold(_) | Object::Site(_) | Object::Person(_) => None,
+                Object::Estate
+                | Object::Hold(_)
+                | Object::Order(_)
+                | Object::Site(_)
+                | Object::Person(_) => None,
             };
             let event = AccessRefused {
                 act: act.as_str().to_owned(),

@@ -6,6 +6,7 @@
 //! | [`access`] | says who may do what |
 //! | [`registry`] | knows sites, cameras, accounts |
 //! | [`evidence`] | takes a request to a bundle |
+//! | [`erasure`] | has footage erased before its time, by two people |
 //! | [`ledger`] | the one door to all of that |
 //! | [`fleet`] | holds the sites' connections |
 //! | [`pki`] | issues certificates |
@@ -21,6 +22,7 @@ pub mod access;
 pub mod api;
 pub mod bundle;
 pub mod config;
+pub mod erasure;
 pub mod evidence;
 pub mod fleet;
 pub mod ledger;

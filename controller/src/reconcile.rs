@@ -10,6 +10,7 @@
 //! | [`driver`] | the passes, and how much runs at once |
 //! | [`holds`] | places and ends holds at the sites |
 //! | [`copies`] | brings held footage into the vault, and deletes what no hold needs |
+//! | [`erasures`] | has the sites erase what two people ordered |
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
 //! | `reconcile/away.rs` | what the vault has of a case whose site is away |
@@ -27,6 +28,7 @@ pub mod binding;
 pub mod cases;
 pub mod copies;
 pub mod driver;
+pub mod erasures;
 pub mod footage;
 pub mod holds;
 pub mod keyring;

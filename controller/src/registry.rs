@@ -176,6 +176,10 @@ impl Registry {
             | Event::HoldRefused(_)
             | Event::HoldReleaseOrdered(_)
             | Event::HoldReleased(_)
+            | Event::ErasureOrdered(_)
+            | Event::ErasureApproved(_)
+            | Event::ErasureRefused(_)
+            | Event::Erased(_)
             | Event::AccessRefused(_)
             | Event::AuditRead(_) => {}
         }

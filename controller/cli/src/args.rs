@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use custody::{CameraId, CaseId, HoldId, PersonId, SiteId, WallTime};
+use custody::{CameraId, CaseId, HoldId, OrderId, PersonId, SiteId, WallTime};
 
 use crate::failure::EXITS;
 use crate::when::{self, When};
@@ -74,6 +74,9 @@ pub enum Command {
     /// Keeps footage beyond its 31 days.
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Erases footage before its 31 days, for a person's rights in their data: two people.
+    #[command(subcommand)]
+    Erasure(ErasureCommand),
     /// Shows who did what, when and why.
     Audit(AuditArgs),
     /// Checks a bundle, offline; ends with 1 if it is refused.
@@ -341,6 +344,44 @@ impl Basis {
             Self::LegalClaim => "legal-claim",
         }
     }
+}
+
+/// Erases footage before its 31 days, for a person's rights in their data.
+#[derive(Debug, Subcommand)]
+pub enum ErasureCommand {
+    /// Orders an erasure; another person must approve it. Refused where a hold keeps the footage.
+    Order {
+        /// SITE/CAMERA.
+        #[arg(long)]
+        camera: CameraId,
+        /// From, as for `evidence request`.
+        #[arg(long, value_parser = when::parse, allow_hyphen_values = true)]
+        from: When,
+        /// To. Segments go whole: up to a minute more on either side.
+        #[arg(long, value_parser = when::parse, allow_hyphen_values = true)]
+        to: When,
+        /// Why, with the request's reference; kept in the audit trail.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Approves an order; never your own.
+    Approve {
+        /// The order.
+        order: OrderId,
+        /// Why the erasure is right.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Refuses an order, or takes it back.
+    Refuse {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lists orders.
+    List,
 }
 
 /// Which events.

@@ -3,6 +3,7 @@
 use crate::args::{Args, Command};
 use crate::failure::{Exit, Failure};
 
+mod erasure;
 mod estate;
 mod evidence;
 mod fetch;
@@ -26,6 +27,7 @@ pub async fn run(args: &Args) -> Result<Exit, Failure> {
         Command::People(command) => people::run(args, command).await,
         Command::Evidence(command) => evidence::run(args, command).await,
         Command::Hold(command) => holds::run(args, command).await,
+        Command::Erasure(command) => erasure::run(args, command).await,
         Command::Audit(which) => trail::run(args, which).await,
         Command::Verify { folder, key } => verify::run(args.output, folder, key),
         Command::Completions { shell } => generate::completions(*shell),

@@ -12,6 +12,7 @@ use crate::failure::{Failure, printable};
 
 pub mod audit;
 pub mod cases;
+pub mod erasure;
 pub mod estate;
 pub mod logs;
 

@@ -1,6 +1,6 @@
 //! What can be done, and to what. A closed list: what is not here cannot be asked for.
 
-use custody::{CaseId, HoldId, PersonId, SiteId};
+use custody::{CaseId, HoldId, OrderId, PersonId, SiteId};
 
 macro_rules! acts {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -38,6 +38,14 @@ acts! {
     ReleaseHold = "release-hold",
     /// See the holds.
     SeeHolds = "see-holds",
+    /// Order footage to be erased before its time.
+    OrderErasure = "order-erasure",
+    /// Approve an erasure that another person ordered.
+    ApproveErasure = "approve-erasure",
+    /// Refuse an erasure, or take it back.
+    RefuseErasure = "refuse-erasure",
+    /// See the erasure orders.
+    SeeErasures = "see-erasures",
     /// Read the audit trail.
     ReadAudit = "read-audit",
     /// See sites and cameras and how they are.
@@ -73,6 +81,8 @@ pub enum Object<'a> {
     Case(&'a CaseId, Option<&'a PersonId>),
     /// A hold.
     Hold(&'a HoldId),
+    /// An erasure order.
+    Order(&'a OrderId),
     /// A site.
     Site(&'a SiteId),
     /// An account.
@@ -85,6 +95,7 @@ impl std::fmt::Display for Object<'_> {
             Self::Estate => f.write_str("the estate"),
             Self::Case(case, _) => write!(f, "{case}"),
             Self::Hold(hold) => write!(f, "{hold}"),
+            Self::Order(order) => write!(f, "{order}"),
             Self::Site(site) => write!(f, "{site}"),
             Self::Person(person) => write!(f, "{person}"),
         }

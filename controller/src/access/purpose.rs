@@ -18,7 +18,7 @@ pub enum Purpose {
     Security,
     /// Internal discipline, or the complaints body.
     Misconduct,
-    /// A person asks for footage of themselves.
+    /// A person asks for footage of themselves, or for its erasure.
     SubjectAccess,
     /// Claims.
     Insurance,

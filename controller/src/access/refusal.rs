@@ -63,6 +63,12 @@ codes! {
     ReviewInvalid = "review-invalid",
     /// No legal basis of that name, or no MoPI group of that number.
     GroundsUnknown = "grounds-unknown",
+    /// No erasure order of that name.
+    OrderUnknown = "order-unknown",
+    /// The order is not in a state in which this can be done.
+    OrderState = "order-state",
+    /// A hold keeps the footage.
+    FootageHeld = "footage-held",
     /// No account of that name.
     PersonUnknown = "person-unknown",
     /// An account of that name exists.

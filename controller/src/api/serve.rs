@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proto::v1::audit_server::AuditServer;
+use proto::v1::erasures_server::ErasuresServer;
 use proto::v1::estate_server::EstateServer;
 use proto::v1::evidence_server::EvidenceServer;
 use proto::v1::holds_server::HoldsServer;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::audit::AuditService;
 use super::door::{Door, Parts};
+use super::erasures::ErasuresService;
 use super::estate::EstateService;
 use super::evidence::EvidenceService;
 use super::gate;
@@ -88,6 +90,9 @@ pub async fn serve(parts: Parts, listen: SocketAddr, pki: &Path) -> Result<Socke
         )
         .add_service(
             HoldsServer::new(HoldsService(door.clone())).max_decoding_message_size(longest),
+        )
+        .add_service(
+            ErasuresServer::new(ErasuresService(door.clone())).max_decoding_message_size(longest),
         )
         .add_service(
             AuditServer::new(AuditService(door.clone())).max_decoding_message_size(longest),

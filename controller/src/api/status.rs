@@ -34,6 +34,7 @@ fn grpc(code: Code) -> Grpc {
         Code::CameraUnknown
         | Code::CaseUnknown
         | Code::HoldUnknown
+        | Code::OrderUnknown
         | Code::PersonUnknown
         | Code::KeyUnknown
         | Code::SiteUnknown => Grpc::NotFound,
@@ -41,6 +42,8 @@ fn grpc(code: Code) -> Grpc {
         Code::NoFootage
         | Code::CaseState
         | Code::HoldState
+        | Code::OrderState
+        | Code::FootageHeld
         | Code::LastAdministrator
         | Code::TokenUsed
         | Code::TokenExpired

@@ -6,18 +6,20 @@ use std::time::Duration;
 use custody::coverage::Span;
 use custody::dsse::Envelope;
 use custody::sealing::Key;
-use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
+use custody::{CameraId, CaseId, HoldId, OrderId, Seq, SiteId};
 use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::{
-    FindRequest, PlaceHoldRequest, PullItem, PullRequest, ReleaseHoldRequest, ReleaseKeysRequest,
-    WitnessRequest,
+    EraseFootageRequest, FindRequest, PlaceHoldRequest, PullItem, PullRequest, ReleaseHoldRequest,
+    ReleaseKeysRequest, WitnessRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::signers::Shown;
-use super::{Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
+use super::{
+    ErasedFootage, Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment,
+};
 use crate::evidence::HoldEntry;
 use crate::limits;
 
@@ -102,6 +104,37 @@ impl Fleet {
         let request = ReleaseHoldRequest { hold: hold.to_string() };
         self.agent(site)?.release_hold(request).await.map_err(|s| failed(site, &s))?;
         Ok(())
+    }
+
+    /// Erases footage before its time, by an approved order. To be repeated until it is done.
+    ///
+    /// # Errors
+    /// When the site is away, refuses, or answers with something else.
+    pub async fn erase_footage(
+        &self,
+        order: &OrderId,
+        camera: &CameraId,
+        span: Span,
+    ) -> Result<ErasedFootage, FleetError> {
+        let site = camera.site();
+        let request = EraseFootageRequest {
+            order: order.to_string(),
+            camera: camera.to_string(),
+            from_us: span.from.0,
+            to_us: span.to.0,
+        };
+        let answer = self.agent(site)?.erase_footage(request).await;
+        let answer = answer.map_err(|s| failed(site, &s))?.into_inner();
+        match answer.state.as_str() {
+            "held" => Ok(ErasedFootage::Held { holds: answer.holds }),
+            "recording" => Ok(ErasedFootage::Recording),
+            "keys-remain" => Ok(ErasedFootage::KeysRemain),
+            "done" => Ok(ErasedFootage::Done { segments: answer.segments }),
+            _ => Err(FleetError::Broken {
+                site: site.clone(),
+                why: "it answered an erasure order with a state that is not known".to_owned(),
+            }),
+        }
     }
 
     /// Brings sealed files into the vault, going on where an earlier pull stopped. `progress` gets

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use custody::record::Revoked;
-use custody::{CameraId, CaseId, Digest, HoldId, KeyId, PersonId, SiteId, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, KeyId, OrderId, PersonId, SiteId, WallTime};
 
 use crate::access::{Act, Actor, Purpose, Role};
+use crate::erasure::{ErasureOrder, ErasureStep};
 use crate::evidence::RequestOrder;
 use crate::evidence::case::Step;
 use crate::evidence::hold::{HoldOrder, HoldStep};
@@ -163,6 +164,29 @@ pub enum Command {
         /// What was done.
         step: HoldStep,
     },
+    /// Erase footage before its time.
+    OrderErasure(ErasureOrder),
+    /// Agree to an erasure that another person ordered.
+    ApproveErasure {
+        /// Which.
+        order: OrderId,
+        /// Because.
+        reason: String,
+    },
+    /// Refuse an erasure.
+    RefuseErasure {
+        /// Which.
+        order: OrderId,
+        /// Because.
+        reason: String,
+    },
+    /// What a site did about an erasure.
+    StepErasure {
+        /// Which.
+        order: OrderId,
+        /// What was done.
+        step: ErasureStep,
+    },
     /// Read the audit trail.
     ReadAudit(AuditRead),
     /// Keep that an actor was refused something that would have changed nothing.
@@ -191,12 +215,16 @@ impl Command {
             Self::FetchBundle { .. } => Act::FetchBundle,
             Self::PlaceHold(_) => Act::PlaceHold,
             Self::ReleaseHold { .. } => Act::ReleaseHold,
+            Self::OrderErasure(_) => Act::OrderErasure,
+            Self::ApproveErasure { .. } => Act::ApproveErasure,
+            Self::RefuseErasure { .. } => Act::RefuseErasure,
             Self::ReadAudit(_) => Act::ReadAudit,
             Self::BeginLog { .. }
             | Self::ContradictLog(_)
             | Self::StampLogs(_)
             | Self::StepCase { .. }
             | Self::StepHold { .. }
+            | Self::StepErasure { .. }
             | Self::KeepRefusal(..) => Act::CarryOut,
         }
     }
@@ -228,7 +256,11 @@ impl Command {
             | Self::AnnounceCameras { .. }
             | Self::RequestEvidence(_)
             | Self::ReleaseHold { .. }
-            | Self::StepHold { .. } => None,
+            | Self::StepHold { .. }
+            | Self::OrderErasure(_)
+            | Self::ApproveErasure { .. }
+            | Self::RefuseErasure { .. }
+            | Self::StepErasure { .. } => None,
         }
     }
 
@@ -238,6 +270,10 @@ impl Command {
         match self {
             Self::RequestEvidence(order) => (Some(order.purpose), &order.reason),
             Self::PlaceHold(order) => (Some(order.purpose), &order.reason),
+            Self::OrderErasure(order) => (Some(crate::erasure::PURPOSE), &order.reason),
+            Self::ApproveErasure { reason, .. } | Self::RefuseErasure { reason, .. } => {
+                (Some(crate::erasure::PURPOSE), reason)
+            }
             Self::SuspendPerson { reason, .. }
             | Self::RevokeSite { reason, .. }
             | Self::RevokeKey { reason, .. }
@@ -258,6 +294,7 @@ impl Command {
             | Self::StepCase { .. }
             | Self::FetchBundle { .. }
             | Self::StepHold { .. }
+            | Self::StepErasure { .. }
             | Self::ReadAudit(_)
             | Self::KeepRefusal(..) => (None, ""),
         }

@@ -5,6 +5,7 @@ use custody::{PersonId, WallTime};
 use super::command::Command;
 use super::state::State;
 use crate::access::{Actor, Code, Purpose, Refusal};
+use crate::erasure;
 use crate::evidence::{approval, case, hold, request, text};
 use crate::log::event::sites::ConnectionRefused;
 use crate::log::{Event, Stream};
@@ -62,6 +63,10 @@ pub fn decide(
         Command::PlaceHold(_) | Command::ReleaseHold { .. } | Command::StepHold { .. } => {
             holds(state, command, now)
         }
+        Command::OrderErasure(_)
+        | Command::ApproveErasure { .. }
+        | Command::RefuseErasure { .. }
+        | Command::StepErasure { .. } => erasures(state, actor, command, now),
         Command::RefuseConnection { remote, reason } => {
             let event = ConnectionRefused { remote: remote.clone(), why: reason.clone() };
             Ok(Decided::quiet(Stream::access(), vec![Event::ConnectionRefused(event)]))
@@ -230,6 +235,36 @@ fn holds(state: &State, command: &Command, now: WallTime) -> Result<Decided, Ref
         }
         other => Err(not_mine(other)),
     }
+}
+
+fn erasures(
+    state: &State,
+    actor: &Actor,
+    command: &Command,
+    now: WallTime,
+) -> Result<Decided, Refusal> {
+    let (erasures, evidence) = (&state.erasures, &state.evidence);
+    let (order, (reason, events)) = match command {
+        Command::OrderErasure(order) => {
+            let (id, reason, event) =
+                erasure::order(erasures, evidence, &state.registry, order, now)?;
+            (id, (reason, vec![event]))
+        }
+        Command::ApproveErasure { order, reason } => {
+            let entry = erasures.order(order)?;
+            (order.clone(), erasure::approve(evidence, entry, account(actor)?, reason)?)
+        }
+        Command::RefuseErasure { order, reason } => {
+            (order.clone(), erasure::refuse(erasures.order(order)?, reason)?)
+        }
+        Command::StepErasure { order, step } => {
+            let events = erasure::step(erasures.order(order)?, step)?;
+            (order.clone(), (String::new(), events))
+        }
+        other => return Err(not_mine(other)),
+    };
+    let quiet = Decided::quiet(Stream::order(&order), events);
+    Ok(Decided { purpose: Some(erasure::PURPOSE), reason, ..quiet })
 }
 
 fn account(actor: &Actor) -> Result<&PersonId, Refusal> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::Command;
 use crate::access::Object;
+use crate::erasure::Erasures;
 use crate::evidence::Evidence;
 use crate::log::{Stored, Stream};
 use crate::registry::Registry;
@@ -15,6 +16,8 @@ pub struct State {
     pub registry: Registry,
     /// Cases and holds.
     pub evidence: Evidence,
+    /// Erasure orders.
+    pub erasures: Erasures,
     versions: BTreeMap<Stream, u64>,
     head: u64,
 }
@@ -24,6 +27,7 @@ impl State {
     pub fn apply(&mut self, stored: &Stored) {
         self.registry.apply(stored);
         self.evidence.apply(stored);
+        self.erasures.apply(stored);
         self.versions.insert(stored.stream.clone(), stored.version + 1);
         self.head = stored.position + 1;
     }
@@ -53,6 +57,9 @@ impl State {
             Command::ReleaseHold { hold, .. } | Command::StepHold { hold, .. } => {
                 Object::Hold(hold)
             }
+            Command::ApproveErasure { order, .. }
+            | Command::RefuseErasure { order, .. }
+            | Command::StepErasure { order, .. } => Object::Order(order),
             Command::AddPerson { person, .. } | Command::SuspendPerson { person, .. } => {
                 Object::Person(person)
             }
@@ -68,6 +75,7 @@ impl State {
             Command::ContradictLog(found) => Object::Site(&found.site),
             Command::RequestEvidence(_)
             | Command::PlaceHold(_)
+            | Command::OrderErasure(_)
             | Command::ReadAudit(_)
             | Command::StampLogs(_)
             | Command::RefuseConnection { .. }

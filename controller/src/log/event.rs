@@ -7,6 +7,7 @@
 //! | [`sites`] | tokens, certificates, connections, cameras |
 //! | [`cases`] | from request to bundle |
 //! | [`holds`] | footage kept beyond its time |
+//! | [`erasure`] | footage erased before its time |
 //! | [`logs`] | transparency logs: begun, stamped, contradicted |
 //! | [`audit`] | refusals, and readings of this log |
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub mod audit;
 pub mod cases;
+pub mod erasure;
 pub mod holds;
 pub mod logs;
 pub mod people;
@@ -25,6 +27,7 @@ use cases::{
     BundleFetched, CaseApproved, CaseBundled, CaseFailed, CaseHeld, CasePulling, CaseRefused,
     EvidenceRequested, KeysReleased,
 };
+use erasure::{Erased, ErasureApproved, ErasureOrdered, ErasureRefused};
 use holds::{
     HoldCopied, HoldCopyDeleted, HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered,
     HoldReleased,
@@ -185,6 +188,14 @@ events! {
     HoldCopied = "hold-copied" version 1,
     /// The vault's copy of a released hold was deleted.
     HoldCopyDeleted = "hold-copy-deleted" version 1,
+    /// Erasure of footage before its time was ordered.
+    ErasureOrdered = "erasure-ordered" version 1,
+    /// Another person approved an erasure.
+    ErasureApproved = "erasure-approved" version 1,
+    /// An erasure was refused, by a person or by a hold at the site.
+    ErasureRefused = "erasure-refused" version 1,
+    /// The site has erased the footage, keys and all.
+    Erased = "erased" version 1,
     /// Someone was refused.
     AccessRefused = "access-refused" version 1,
     /// The audit trail was read.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use custody::{CaseId, HoldId, PersonId, SiteId};
+use custody::{CaseId, HoldId, OrderId, PersonId, SiteId};
 use serde::{Deserialize, Serialize};
 
 /// The name of a stream: `case/WH-2026-000001`.
@@ -22,6 +22,12 @@ impl Stream {
     #[must_use]
     pub fn hold(hold: &HoldId) -> Self {
         Self(format!("hold/{hold}"))
+    }
+
+    /// An erasure order.
+    #[must_use]
+    pub fn order(order: &OrderId) -> Self {
+        Self(format!("erasure/{order}"))
     }
 
     /// A site: tokens, certificates, cameras, connections.

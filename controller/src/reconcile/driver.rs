@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use custody::{CaseId, HoldId};
+use custody::{CaseId, HoldId, OrderId};
 use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Proving, Sites, cases, copies, holds};
+use super::{Progress, Proving, Sites, cases, copies, erasures, holds};
 use crate::bundle::Signer;
+use crate::erasure::ErasureState;
 use crate::evidence::HoldState;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -46,6 +47,7 @@ enum Work {
     Case(CaseId),
     Hold(HoldId),
     Copy(HoldId),
+    Erasure(OrderId),
 }
 
 /// Whether work that could not be finished may begin again at the log's next move. Work that failed
@@ -113,8 +115,12 @@ impl<S: Sites> Driver<S> {
                 .evidence
                 .cases()
                 .filter(|case| case.state.is_under_way() && self.memory.is_due(&case.id, now));
+            let orders =
+                state.erasures.orders().filter(|order| order.state == ErasureState::Approved);
+            // Holds first: they win over erasures.
             holds
                 .map(|hold| Work::Hold(hold.id.clone()))
+                .chain(orders.map(|order| Work::Erasure(order.id.clone())))
                 .chain(cases.map(|case| Work::Case(case.id.clone())))
                 .chain(copies.map(|hold| Work::Copy(hold.id.clone())))
                 .collect()
@@ -134,7 +140,7 @@ impl<S: Sites> Driver<S> {
         let memory = self.memory.clone();
         let slots = match &work {
             Work::Case(_) => self.case_slots.clone(),
-            Work::Hold(_) => self.hold_slots.clone(),
+            Work::Hold(_) | Work::Erasure(_) => self.hold_slots.clone(),
             Work::Copy(_) => self.copy_slots.clone(),
         };
         self.parts.tasks.spawn("reconcile", async move {
@@ -145,6 +151,7 @@ impl<S: Sites> Driver<S> {
                     Work::Case(case) => cases::advance(&parts, &memory, case).await,
                     Work::Hold(hold) => holds::advance(&parts, &memory, hold).await,
                     Work::Copy(hold) => copies::advance(&parts, &memory, hold).await,
+                    Work::Erasure(order) => erasures::advance(&parts, order).await,
                 };
                 drop(slot);
                 if rest == Rest::Needed {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use custody::CaseId;
+use custody::{CaseId, OrderId};
 use tokio::sync::watch;
 
 /// How a case under way is doing.
@@ -24,6 +24,8 @@ pub struct Progress(Arc<Inner>);
 struct Inner {
     /// Held for moments only.
     cases: Mutex<BTreeMap<CaseId, CaseProgress>>,
+    /// What approved erasure orders wait for.
+    orders: Mutex<BTreeMap<OrderId, String>>,
     changes: watch::Sender<u64>,
 }
 
@@ -49,6 +51,23 @@ impl Progress {
     /// Notes what a case waits for.
     pub fn set_detail(&self, case: &CaseId, detail: &str) {
         self.change(case, |progress| detail.clone_into(&mut progress.detail));
+    }
+
+    /// What an erasure order waits for, in words; none when it is not known to wait.
+    #[must_use]
+    pub fn order(&self, order: &OrderId) -> Option<String> {
+        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner).get(order).cloned()
+    }
+
+    /// Notes what an erasure order waits for; nothing when it does not.
+    pub fn set_order(&self, order: &OrderId, detail: Option<&str>) {
+        let mut orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        match detail {
+            Some(detail) => drop(orders.insert(order.clone(), detail.to_owned())),
+            None => drop(orders.remove(order)),
+        }
+        drop(orders);
+        self.signal();
     }
 
     /// Forgets a case whose work is over.

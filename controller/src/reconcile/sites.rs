@@ -4,10 +4,10 @@
 use std::future::Future;
 
 use custody::coverage::Span;
-use custody::{CameraId, CaseId, HoldId, Seq, SiteId};
+use custody::{CameraId, CaseId, HoldId, OrderId, Seq, SiteId};
 
 use crate::evidence::HoldEntry;
-use crate::fleet::{Fleet, FleetError, Found, Placed, ReleasedKeys, WantedSegment};
+use crate::fleet::{ErasedFootage, Fleet, FleetError, Found, Placed, ReleasedKeys, WantedSegment};
 
 /// The sites, as the reconciler sees them. Every call may be repeated.
 pub trait Sites: Send + Sync + 'static {
@@ -30,6 +30,14 @@ pub trait Sites: Send + Sync + 'static {
         site: &SiteId,
         hold: &HoldId,
     ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::erase_footage`].
+    fn erase_footage(
+        &self,
+        order: &OrderId,
+        camera: &CameraId,
+        span: Span,
+    ) -> impl Future<Output = Result<ErasedFootage, FleetError>> + Send;
 
     /// [`Fleet::pull`].
     fn pull(
@@ -56,6 +64,15 @@ pub trait Sites: Send + Sync + 'static {
 }
 
 impl Sites for Fleet {
+    async fn erase_footage(
+        &self,
+        order: &OrderId,
+        camera: &CameraId,
+        span: Span,
+    ) -> Result<ErasedFootage, FleetError> {
+        Self::erase_footage(self, order, camera, span).await
+    }
+
     async fn find(&self, camera: &CameraId, span: Span) -> Result<Found, FleetError> {
         Self::find(self, camera, span).await
     }

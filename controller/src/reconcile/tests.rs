@@ -8,14 +8,17 @@ use custody::dsse::Envelope;
 use custody::manifest::{Agent, Analytics, Fragments, Mask, Reception, Seal, Segment, Stream};
 use custody::record::{Gap, GapReason, Record, Statement};
 use custody::sealing::Key;
-use custody::{CameraId, CaseId, Digest, HoldId, SecretKey, Seq, SiteId, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, OrderId, SecretKey, Seq, SiteId, WallTime};
 use host::{Clock, Tasks};
 
 use super::*;
 use crate::access::{Actor, Purpose, Role};
+use crate::erasure::ErasureOrder;
 use crate::evidence::hold::{Asked, CopyState, HoldOrder};
 use crate::evidence::{CaseState, HoldEntry, HoldState, RequestOrder};
-use crate::fleet::{FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment};
+use crate::fleet::{
+    ErasedFootage, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment,
+};
 use crate::ledger::{Command, Ledger, State};
 use crate::limits;
 use crate::log::{Event, RocksLog};
@@ -35,6 +38,8 @@ struct Mood {
     keys_asked: Vec<usize>,
     /// Where the files of copies come to lie.
     shelf: Option<Arc<dyn Shelf>>,
+    /// What it answers to erasure orders, one after another.
+    erases: Vec<ErasedFootage>,
 }
 
 /// The sites, in one process.
@@ -70,6 +75,16 @@ impl Sites for Village {
         self.answer(hold.camera.site())?;
         self.set(|mood| mood.holds.push(hold.id.clone()));
         Ok(Placed { segments: 11, open: false, erased: 0 })
+    }
+    async fn erase_footage(
+        &self,
+        _order: &OrderId,
+        camera: &CameraId,
+        _span: Span,
+    ) -> Result<ErasedFootage, FleetError> {
+        self.answer(camera.site())?;
+        let mut mood = self.0.lock().unwrap();
+        Ok(if mood.erases.is_empty() { ErasedFootage::Recording } else { mood.erases.remove(0) })
     }
     async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
         self.answer(site)?;
@@ -155,6 +170,8 @@ impl Scene {
             ("s.root", Role::Administrator),
             ("k.ode", Role::Technician),
             ("a.bell", Role::Authoriser),
+            ("d.mensah", Role::Dpo),
+            ("o.ahmed", Role::AssetOwner),
         ] {
             let add = Command::AddPerson {
                 person: name.parse().unwrap(),
@@ -486,5 +503,44 @@ async fn held_footage_is_copied_and_the_copy_goes_with_the_last_hold() {
         _ => None,
     });
     assert_eq!(deleted.collect::<Vec<_>>(), [0, 1], "the other hold still needed it");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_approved_erasure_is_asked_for_until_the_site_has_done_it() {
+    let scene = Scene::new();
+    scene.village.set(|mood| mood.is_away = true);
+    let order = ErasureOrder {
+        camera: "east/ext-01".parse().unwrap(),
+        span: asked(),
+        reason: "a neighbour's request".to_owned(),
+    };
+    let id = |number: u32| -> OrderId { format!("E-2026-{number:06}").parse().unwrap() };
+    let approve = |order| Command::ApproveErasure { order, reason: "proportionate".to_owned() };
+    let state_of =
+        |state: &State, order: &OrderId| state.erasures.order(order).unwrap().state.as_str();
+    scene.act("d.mensah", Command::OrderErasure(order.clone()));
+    scene.act("o.ahmed", approve(id(1)));
+    scene.run();
+    let waits = |progress: &Progress, what: &str| {
+        progress.order(&id(1)).is_some_and(|detail| detail.contains(what))
+    };
+    scene.until("a site that is away is waited for", |_, p| waits(p, "not connected")).await;
+    scene.village.set(|mood| {
+        mood.is_away = false;
+        mood.erases = vec![ErasedFootage::KeysRemain, ErasedFootage::Done { segments: 9 }];
+    });
+    scene.agent_comes();
+    scene.until("it is erased", |state, _| state_of(state, &id(1)) == "erased").await;
+    assert_eq!(scene.progress.order(&id(1)), None);
+
+    // A hold that came first at the site ends the order.
+    let held = ErasedFootage::Held { holds: vec!["H-2026-000007".to_owned()] };
+    scene.village.set(|mood| mood.erases = vec![held]);
+    scene.act("d.mensah", Command::OrderErasure(order));
+    scene.act("o.ahmed", approve(id(2)));
+    scene.until("the hold wins", |state, _| state_of(state, &id(2)) == "refused").await;
+    let why = scene.ledger.read(|state| state.erasures.order(&id(2)).unwrap().decision.clone());
+    assert!(why.unwrap().reason.contains("H-2026-000007"));
     scene.end().await;
 }

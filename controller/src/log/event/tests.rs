@@ -103,6 +103,14 @@ const FROZEN: &[(&str, u16, &str)] = &[
     ("hold-release-ordered", 1, r#"{"hold":"H-2026-000001","case":null}"#),
     ("hold-released", 1, r#"{"hold":"H-2026-000001","case":null}"#),
     (
+        "erasure-ordered",
+        1,
+        r#"{"order":"E-2026-000001","camera":"east/ext-01","from":"2026-11-21T14:00:00.000000Z","to":"2026-11-21T14:10:00.000000Z"}"#,
+    ),
+    ("erasure-approved", 1, r#"{"order":"E-2026-000001"}"#),
+    ("erasure-refused", 1, r#"{"order":"E-2026-000001","why":"held by H-2026-000001"}"#),
+    ("erased", 1, r#"{"order":"E-2026-000001","segments":11}"#),
+    (
         "access-refused",
         1,
         r#"{"act":"approve-case","object":"WH-2026-000001","case":"WH-2026-000001","code":"own-request","message":"ask another authoriser"}"#,
