@@ -295,7 +295,7 @@ async fn holds_the_estate_and_health_answer() {
     assert_eq!(released.holds[0].state, "release-ordered");
     let again = holds.release(by(&technician, release)).await.unwrap_err();
     assert_eq!(code(&again), "hold-state");
-    let list = v1::ListHoldsRequest { with_released: false };
+    let list = v1::ListHoldsRequest::default();
     let listed = holds.list(by(&technician, list)).await.unwrap().into_inner();
     assert_eq!(listed.holds.len(), 2);
 
