@@ -1,6 +1,7 @@
 //! What the vault has of a case whose site is away, or has burned: the records of its held interval,
 //! and the keys that the site gave for the copy. The sealed files need no site once they are here.
 
+use custody::coverage::Span;
 use custody::sealing::Key;
 use custody::{CameraId, Seq};
 
@@ -21,7 +22,13 @@ pub(super) async fn find<S: Sites>(
         found => return found,
     };
     let kept = kept(parts, case, camera).await;
-    kept.and_then(|kept| kept.found().ok()).ok_or(away)
+    let mut found = kept.and_then(|kept| kept.found().ok()).ok_or(away)?;
+    // The hold may reach further than the case: no more is disclosed than was asked for.
+    found.records.retain(|found| {
+        let span = found.record.link().map(|link| Span { from: link.start, to: link.end });
+        span.is_some_and(|span| span.overlaps(case.span))
+    });
+    Ok(found)
 }
 
 /// The keys of segments from the site; from the vault, where the site does not give them: it is

@@ -36,6 +36,8 @@ struct Mood {
     /// Files come, and keys.
     gives: bool,
     keys_asked: Vec<usize>,
+    /// Files come for the vault, too.
+    copies: bool,
     /// Where the files of copies come to lie.
     shelf: Option<Arc<dyn Shelf>>,
     /// What it answers to erasure orders, one after another.
@@ -105,11 +107,11 @@ impl Sites for Village {
     }
     async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
         self.answer(site)?;
-        let (shelf, gives) = {
+        let (shelf, copies) = {
             let mood = self.0.lock().unwrap();
-            (mood.shelf.clone(), mood.gives)
+            (mood.shelf.clone(), mood.copies)
         };
-        let Some(shelf) = shelf.filter(|_| gives) else {
+        let Some(shelf) = shelf.filter(|_| copies) else {
             let why = "the line broke".to_owned();
             return Err(FleetError::Broken { site: site.clone(), why });
         };
@@ -462,7 +464,7 @@ async fn held_footage_is_copied_and_the_copy_goes_with_the_last_hold() {
     let wait_ms = u64::try_from(limits::CHAIN_WAIT_S).unwrap() * 1000;
     scene.clock.advance_ms(wait_ms);
     scene.village.set(|mood| {
-        mood.gives = true;
+        (mood.gives, mood.copies) = (true, true);
         mood.records = vec![gap(at("2026-11-21T11:58:00Z")), segment(4)];
     });
     scene.run();
