@@ -45,6 +45,7 @@
 mod check;
 mod core;
 mod disc;
+mod effort;
 mod erase;
 mod error;
 mod heartbeat;
@@ -292,6 +293,12 @@ impl Store {
     #[must_use]
     pub fn alarms(&self) -> Vec<(&'static str, String)> {
         heartbeat::alarms(&self.core)
+    }
+
+    /// What keeping footage took since the store was opened, in a line for people.
+    #[must_use]
+    pub fn effort(&self) -> String {
+        self.core.effort.to_string()
     }
 
     /// The links of a camera's chain that touch `span`, in order and without holes.
