@@ -7,7 +7,9 @@
 //! | [`sender_clock`] | how far the camera's clock is from ours, by its RTCP reports (pure) |
 //! | [`watch`] | when to give a session up, and how long to wait before the next (pure) |
 //! | [`outbox`] | the bounded queue to the recorder, and what it drops when full |
+//! | [`pin`] | whom an RTSPS connection must be with |
 //! | [`stream`] | what `retina` says about a stream, in our words (pure) |
+//! | `camera/tunnel.rs` | TLS for `retina`, which has none |
 //! | [`worker`] | one RTSP session after another, by `retina` |
 //!
 //! **What is kept byte for byte.** [`Frame::data`] holds every NAL unit of the access unit in the
@@ -29,13 +31,16 @@ pub mod address;
 #[cfg(test)]
 pub(crate) mod clip;
 pub mod outbox;
+pub mod pin;
 pub mod sender_clock;
 pub mod stream;
 pub mod timeline;
+mod tunnel;
 pub mod watch;
 pub mod worker;
 
 pub use address::{Address, BadAddress};
+pub use pin::Pin;
 pub use worker::{Settings, run};
 
 /// Which compression a stream uses. Everything else is refused by name.

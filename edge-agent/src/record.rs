@@ -84,7 +84,8 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
             camera.address.clone()
         }
     };
-    let settings = session_settings(address, &recording);
+    let mut settings = session_settings(address, &recording);
+    settings.pin.clone_from(&camera.pin);
     // The camera stops first; then the queues run dry, the segment is closed, the recorder ends.
     let tasks = parts.tasks.clone();
     let stop = async move { tasks.stopping().await };

@@ -10,6 +10,7 @@ mod full_disc;
 mod masks;
 mod proof;
 mod refusals;
+mod rtsps;
 mod settings;
 mod tidy;
 mod token;

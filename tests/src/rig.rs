@@ -11,6 +11,7 @@
 //! | [`footage`] | the clips, and their access units |
 //! | [`impair`] | a UDP path with loss, delay and cuts, for QUIC |
 //! | [`process`] | our programs, their logs, their deaths |
+//! | [`tls_front`] | TLS before a camera |
 //! | [`mod@eventually`] | wait until something is so |
 //! | [`ports`] | free loopback ports |
 //! | [`dice`] | random numbers that replay |
@@ -24,3 +25,4 @@ pub mod foreign;
 pub mod impair;
 pub mod ports;
 pub mod process;
+pub mod tls_front;
