@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`cameras`] | real RTSP cameras (GStreamer) from clips, that can go away and come back |
+//! | [`crowd`] | hundreds of cameras from one cheap thread, for benchmarks |
 //! | [`faulty`] | an RTSP camera that misbehaves in one chosen way |
 //! | [`foreign`] | verifiers, witnesses and authorities that nobody here wrote |
 //! | [`footage`] | the clips, and their access units |
@@ -17,6 +18,7 @@
 //! | [`dice`] | random numbers that replay |
 
 pub mod cameras;
+pub mod crowd;
 pub mod dice;
 pub mod eventually;
 pub mod faulty;
