@@ -11,7 +11,9 @@
 //! | [`gate`] | how many cameras of a site are connected to at once |
 //! | [`facts`] | the numbers that session and recorder tell each other past the queue |
 //! | [`outbox`] | the bounded queue to the recorder, and what it drops when full |
+//! | [`pin`] | whom an RTSPS connection must be with |
 //! | [`stream`] | what `retina` says about a stream, in our words (pure) |
+//! | `camera/tunnel.rs` | TLS for `retina`, which has none |
 //! | [`worker`] | one RTSP session after another, by `retina` |
 //!
 //! **What is kept byte for byte.** [`Frame::data`] holds every NAL unit of the access unit in the
@@ -41,16 +43,19 @@ pub mod drift;
 pub mod facts;
 pub mod gate;
 pub mod outbox;
+pub mod pin;
 pub mod sender_clock;
 pub mod strays;
 pub mod stream;
 pub mod timeline;
+mod tunnel;
 pub mod watch;
 pub mod worker;
 
 pub use address::{Address, BadAddress};
 pub use facts::Facts;
 pub use gate::Gate;
+pub use pin::Pin;
 pub use worker::{Settings, run};
 
 /// Which compression a stream uses. Everything else is refused by name.

@@ -304,6 +304,28 @@ mod tests {
     }
 
     #[test]
+    fn no_cameras_certificate_is_taken_unchecked() {
+        use crate::camera::Pin;
+        let line = EXAMPLE.lines().find(|line| line.starts_with("certificate_sha256")).unwrap();
+        let with = |pin: &str| parse(&EXAMPLE.replace(line, pin));
+        assert!(matches!(parse(EXAMPLE).unwrap().cameras[1].pin, Some(Pin::Certificate(_))));
+        let by_ca = with("ca_path = \"/etc/ca.pem\"").unwrap();
+        assert_eq!(by_ca.cameras[1].pin, Some(Pin::Authority("/etc/ca.pem".into())));
+        assert_eq!(by_ca.cameras[0].pin, None);
+        let both = format!("{line}\nca_path = \"/etc/ca.pem\"");
+        for (pin, expected) in [
+            ("", "rtsps:// needs one of certificate_sha256 and ca_path"),
+            (&both, "rtsps:// needs one of certificate_sha256 and ca_path"),
+            ("certificate_sha256 = \"3f\"", "camera 2: certificate_sha256: "),
+        ] {
+            let said = with(pin).unwrap_err().to_string();
+            assert!(said.contains(expected), "{expected} not in:\n{said}");
+        }
+        let plain = EXAMPLE.replace("rtsps://", "rtsp://");
+        assert!(parse(&plain).unwrap_err().to_string().contains("the address is not rtsps://"));
+    }
+
+    #[test]
     fn two_cameras_of_one_name_are_refused() {
         let text = EXAMPLE.replace("name = \"int-01\"", "name = \"ext-01\"");
         assert!(parse(&text).unwrap_err().to_string().contains("stands twice"));

@@ -4,11 +4,12 @@
 //! | file | holds |
 //! |---|---|
 //! | [`health`] | what is known of a camera now: state, rates, last frame (pure) |
+//! | [`lane`] | the one thread on which all cameras are read and cut |
 //! | [`pulse`] | the log's checkpoint each second, the site's heartbeat each minute |
 //! | `record/keeper.rs` | applies the cutter's outputs to the store, off the async threads |
 //!
-//! Two bounded queues lie on the way, each emptied by dropping whole frames up to the next key
-//! frame, which becomes a signed gap: camera → mask, and mask → recorder.
+//! A bounded queue lies between camera and recorder, and another behind the mask if there is one; each
+//! is emptied by dropping whole frames up to the next key frame, which becomes a signed gap.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::store::Store;
 
 pub mod health;
 mod keeper;
+pub mod lane;
 pub mod pulse;
 
 pub use health::{Health, Snapshot};
@@ -90,6 +92,7 @@ pub fn start(parts: &Parts, camera: Camera, recording: Recording) -> Recorder {
     };
     let mut settings = session_settings(address, &recording);
     (settings.gate, settings.facts) = (parts.gate.clone(), facts.clone());
+    settings.pin.clone_from(&camera.pin);
     // The camera stops first; then the queues run dry, the segment is closed, the recorder ends.
     let tasks = parts.tasks.clone();
     let stop = async move { tasks.stopping().await };
@@ -157,6 +160,25 @@ fn gap_reason(reason: Reason) -> GapReason {
     }
 }
 
+/// Where the frames that may be kept come from.
+enum Outputs {
+    /// From the camera itself, which needs no mask.
+    Unmasked(mpsc::Receiver<Event>, mask::NoMask),
+    /// From the pool of masks.
+    Masked(mpsc::Receiver<mask::Output>),
+}
+
+impl Outputs {
+    async fn recv(&mut self) -> Option<mask::Output> {
+        match self {
+            Self::Unmasked(events, approval) => {
+                events.recv().await.map(|event| mask::pass_event(event, approval))
+            }
+            Self::Masked(outputs) => outputs.recv().await,
+        }
+    }
+}
+
 struct Task {
     id: CameraId,
     cutter: Cutter,
@@ -172,13 +194,16 @@ struct Task {
 
 impl Task {
     async fn run(mut self, events: mpsc::Receiver<Event>, masking: Masking) {
-        let outputs = match self.mask(events, masking) {
-            Ok(outputs) => outputs,
-            Err(error) => {
-                // Fail closed: nothing is recorded, and the gaps say so.
-                self.note(Cause::of(GapReason::MaskNotApplied, error));
-                mpsc::channel(1).1
-            }
+        let outputs = match masking {
+            Masking::NotRequired(approval) => Outputs::Unmasked(events, approval),
+            Masking::Required(policy) => match self.mask(events, policy) {
+                Ok(outputs) => Outputs::Masked(outputs),
+                Err(error) => {
+                    // Fail closed: nothing is recorded, and the gaps say so.
+                    self.note(Cause::of(GapReason::MaskNotApplied, error));
+                    Outputs::Masked(mpsc::channel(1).1)
+                }
+            },
         };
         self.drain(outputs).await;
         let was_down = self.cutter.open_since().is_none();
@@ -190,42 +215,25 @@ impl Task {
         }
     }
 
-    /// The frames that may be kept. A masked camera's events go through the pool.
+    /// The frames that may be kept of a camera whose events go through the pool of masks.
     fn mask(
         &self,
         mut events: mpsc::Receiver<Event>,
-        masking: Masking,
+        policy: mask::Policy,
     ) -> Result<mpsc::Receiver<mask::Output>, String> {
-        let tasks = &self.parts.tasks;
-        match masking {
-            Masking::NotRequired(approval) => {
-                let (to, outputs) = mpsc::channel(1);
-                tasks.spawn("pass unmasked", async move {
-                    while let Some(event) = events.recv().await {
-                        if to.send(mask::pass_event(event, &approval)).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-                Ok(outputs)
+        let started = self.parts.mask.start(self.id.name(), policy);
+        let mask::Pipeline { mut feeder, outputs } = started.map_err(|error| chain(&error))?;
+        self.parts.tasks.spawn("mask feeder", async move {
+            while let Some(event) = events.recv().await {
+                if feeder.feed(event).await.is_err() {
+                    return;
+                }
             }
-            Masking::Required(policy) => {
-                let started = self.parts.mask.start(self.id.name(), policy);
-                let mask::Pipeline { mut feeder, outputs } =
-                    started.map_err(|error| chain(&error))?;
-                tasks.spawn("mask feeder", async move {
-                    while let Some(event) = events.recv().await {
-                        if feeder.feed(event).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-                Ok(outputs)
-            }
-        }
+        });
+        Ok(outputs)
     }
 
-    async fn drain(&mut self, mut outputs: mpsc::Receiver<mask::Output>) {
+    async fn drain(&mut self, mut outputs: Outputs) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut open = true;

@@ -122,11 +122,13 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         mask: mask.clone(),
         fatal,
     };
-    let recorders: Vec<_> = config
-        .cameras
-        .iter()
-        .map(|camera| record::start(&parts, camera.clone(), config.recording))
-        .collect();
+    let lane = record::lane::Lane::start().context("cannot start the cameras' thread")?;
+    let recorders: Vec<_> = {
+        let _on = lane.enter();
+        let start =
+            |camera: &config::Camera| record::start(&parts, camera.clone(), config.recording);
+        config.cameras.iter().map(start).collect()
+    };
     let recorders = Arc::new(recorders);
     record::pulse::start(&parts, Arc::clone(&recorders));
     store.set_hold_budget(config.hold_budget);
@@ -154,6 +156,8 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     };
     tracing::info!("stopping: closing and signing open segments");
     let all_ended = tasks.shut_down(SHUTDOWN).await;
+    tracing::info!("kept by the store: {}", store.effort());
+    drop(lane);
     if all_ended && ended.is_ok() {
         let stopping = move || store.stop().and_then(|()| store.publish().map(drop));
         tokio::task::spawn_blocking(stopping).await.context("closing the store")??;

@@ -56,6 +56,7 @@ mod core;
 mod damage;
 mod disc;
 mod disposals;
+mod effort;
 mod erase;
 mod error;
 mod expiring;
@@ -348,6 +349,12 @@ impl Store {
     /// `DiscFault`: try again. `Fatal`.
     pub fn read_in(&self) -> Result<Option<Reading>, StoreError> {
         rebuild::step(&self.core)
+    }
+
+    /// What keeping footage took since the store was opened, in a line for people.
+    #[must_use]
+    pub fn effort(&self) -> String {
+        self.core.effort.to_string()
     }
 
     /// The links of a camera's chain that touch `span`, in order and without holes.

@@ -14,6 +14,7 @@ mod masks;
 mod proof;
 mod refusals;
 mod retention;
+mod rtsps;
 mod settings;
 mod tidy;
 mod token;

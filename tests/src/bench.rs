@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+mod force;
 mod ingest;
 mod log;
 mod overhead;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest", "log", "overhead", "verify"];
+pub const NAMES: &[&str] = &["force", "ingest", "log", "overhead", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -44,6 +45,7 @@ pub struct Figure {
 /// When it cannot be measured.
 pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
+        "force" => force::run(folder).await,
         "ingest" => ingest::run(folder).await,
         "overhead" => overhead::run(folder).await,
         "log" => {

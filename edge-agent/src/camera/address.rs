@@ -25,8 +25,8 @@ pub enum BadAddress {
     /// Not a URL at all.
     #[error("a camera's address is not a URL: write it like rtsp://user:password@10.1.2.3/stream")]
     NotUrl,
-    /// Another scheme, such as `http` or `rtsps`.
-    #[error("a camera's address must begin with rtsp://")]
+    /// Another scheme, such as `http`.
+    #[error("a camera's address must begin with rtsp:// or rtsps://")]
     NotRtsp,
     /// No host.
     #[error("a camera's address names no host")]
@@ -43,6 +43,12 @@ impl Address {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Whether the camera is talked to over TLS, as `rtsps://` says.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.url.scheme() == "rtsps"
     }
 
     /// This address with other credentials, for a configuration that keeps them apart.
@@ -80,7 +86,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let mut url = Url::parse(text).map_err(|_| BadAddress::NotUrl)?;
-        if url.scheme() != "rtsp" {
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
             return Err(BadAddress::NotRtsp);
         }
         if url.host_str().is_none_or(str::is_empty) {
@@ -150,10 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_what_the_scheme_says() {
+        let address: Address = "rtsps://u:hunter2@camera.east/1".parse().unwrap();
+        assert!(address.is_tls() && !address.to_string().contains("hunter2"));
+        assert!(!"rtsp://camera.east/1".parse::<Address>().unwrap().is_tls());
+    }
+
+    #[test]
     fn addresses_of_nothing_are_refused_without_repeating_them() {
         for (text, expect) in [
             ("10.1.2.3/live", BadAddress::NotUrl),
-            ("rtsps://u:hunter2@h/", BadAddress::NotRtsp),
+            ("https://u:hunter2@h/", BadAddress::NotRtsp),
             ("rtsp:///live", BadAddress::NoHost),
             ("rtsp://u:%zz@h/", BadAddress::BadEscape),
         ] {

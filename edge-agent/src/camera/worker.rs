@@ -18,14 +18,16 @@ use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
 use retina::rtcp::{PacketRef, ReceivedCompoundPacket};
 use tokio::sync::mpsc;
 use tracing::debug;
+use url::Url;
 
 use super::gate::Turn;
 use super::outbox::{Closed, Outbox};
 use super::sender_clock::SenderClock;
 use super::strays::Strays;
 use super::timeline::{Outcome, Timeline};
+use super::tunnel::{NoTunnel, Tunnels};
 use super::watch::{Limits, Watch};
-use super::{Address, Codec, Event, Facts, Frame, Gate, Parameters, Reason, stream};
+use super::{Address, Codec, Event, Facts, Frame, Gate, Parameters, Pin, Reason, stream};
 
 /// The largest access unit that is taken: twice the largest a 4K camera was seen to make.
 const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -37,6 +39,8 @@ const TEARDOWN: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Where it is.
     pub address: Address,
+    /// Whom to trust as the camera, if its address says TLS.
+    pub pin: Option<Pin>,
     /// When a session is given up, and the pauses between sessions.
     pub limits: Limits,
     /// How long the camera has to answer each of DESCRIBE, SETUP and PLAY.
@@ -56,6 +60,7 @@ impl Settings {
     pub fn new(address: Address) -> Self {
         Self {
             address,
+            pin: None,
             limits: Limits::default(),
             step_ms_max: 10_000,
             stray_ms_max: 66_000,
@@ -116,6 +121,7 @@ pub async fn run(
         outbox: Outbox::new(events),
         group: Arc::clone(&group),
         strays: Strays::default(),
+        tunnels: Tunnels::default(),
     };
     let recording = async {
         loop {
@@ -148,6 +154,7 @@ struct Worker {
     outbox: Outbox,
     group: Arc<SessionGroup>,
     strays: Strays,
+    tunnels: Tunnels,
 }
 
 impl Worker {
@@ -210,13 +217,14 @@ impl Worker {
 
     /// From DESCRIBE to PLAY; then the next camera has its turn.
     async fn connect(&mut self, _turn: Turn) -> Result<(Demuxed, usize, Codec), Down> {
+        let url = self.reach().await?;
         let address = &self.settings.address;
         let options = SessionOptions::default()
             .creds(address.credentials())
             .user_agent("watchhouse".to_owned())
             .session_group(Arc::clone(&self.group))
             .teardown(TeardownPolicy::Auto);
-        let describe = Session::<Described>::describe(address.url().clone(), options);
+        let describe = Session::<Described>::describe(url, options);
         let mut session = self.step("DESCRIBE", describe).await?;
         self.strays.handle_tool(session.tool().is_some_and(Tool::has_live555_tcp_bug));
         let offered = session.streams().iter().map(|s| (s.media(), s.encoding_name()));
@@ -231,6 +239,22 @@ impl Worker {
         let playing = self.step("PLAY", session.play(play)).await?;
         let demuxed = playing.demuxed().map_err(|e| self.down(&e, false))?;
         Ok((demuxed, stream_i, codec))
+    }
+
+    /// The address that `retina` is to call: the camera's own, or that of a tunnel to it.
+    async fn reach(&mut self) -> Result<Url, Down> {
+        let Settings { address, pin, step_ms_max, .. } = &self.settings;
+        if !address.is_tls() {
+            return Ok(address.url().clone());
+        }
+        let limit = Duration::from_millis(*step_ms_max);
+        let opening = self.tunnels.open(address, pin.as_ref());
+        let detail = match tokio::time::timeout(limit, opening).await {
+            Ok(Ok(url)) => return Ok(url),
+            Ok(Err(NoTunnel(why))) => why,
+            Err(_elapsed) => format!("no secure connection in {step_ms_max} ms"),
+        };
+        Err(Down::of(Reason::Unreachable, address.redact(&detail)))
     }
 
     /// One request of the handshake, within its time.

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use custody::{CameraId, SiteId};
+use custody::{CameraId, Digest, SiteId};
 use host::settings::Section;
 
 use super::retention::{self, Class, Classes};
-use crate::camera::Address;
+use crate::camera::{Address, Pin};
 use crate::mask::{Colour, NoMask, Point, Policy, Zone};
 
 /// Where a camera hangs.
@@ -48,6 +48,8 @@ pub struct Camera {
     pub place: Place,
     /// Where it answers; without credentials.
     pub address: Address,
+    /// Whom to trust as the camera; some if, and only if, the address is `rtsps://`.
+    pub pin: Option<Pin>,
     /// The file with `user:password`, if the camera asks for them.
     pub credentials_path: Option<PathBuf>,
     /// What must cover the picture.
@@ -95,6 +97,7 @@ pub(super) fn read(section: &mut Section<'_>, site: &SiteId, classes: &Classes) 
         None,
     );
     let url: Option<Address> = section.required("url");
+    let pin = pin(section, url.as_ref());
     let credentials_path = section.optional("credentials_path");
     let class = retention::of_camera(section, classes);
     let expected = section.number("expected_kbps", 1..=200_000, 0);
@@ -116,11 +119,37 @@ pub(super) fn read(section: &mut Section<'_>, site: &SiteId, classes: &Classes) 
         id: id?,
         place: place?,
         address: url?,
+        pin: pin?,
         credentials_path,
         masking: masking?,
         class: class?,
         expected_kbps,
     })
+}
+
+/// The pin, none for a camera without TLS; nothing at all when the settings do not say whom to trust.
+#[expect(clippy::option_option, reason = "no pin is an answer; nothing is a mistake")]
+fn pin(section: &mut Section<'_>, url: Option<&Address>) -> Option<Option<Pin>> {
+    let certificate: Option<Digest> = section.optional("certificate_sha256");
+    let ca_path: Option<PathBuf> = section.optional("ca_path");
+    let given = section.has("certificate_sha256") || section.has("ca_path");
+    let tls = url?.is_tls();
+    match (tls, certificate, ca_path) {
+        (false, ..) if !given => Some(None),
+        (false, ..) => {
+            section.object("url", "a certificate is named, but the address is not rtsps://");
+            None
+        }
+        (true, Some(digest), None) => Some(Some(Pin::Certificate(digest))),
+        (true, None, Some(path)) => Some(Some(Pin::Authority(path))),
+        (true, None, None) if given => None, // The mistake has been told.
+        (true, ..) => {
+            let what = "rtsps:// needs one of certificate_sha256 and ca_path: no camera's certificate \
+                        is taken unchecked";
+            section.object("url", what);
+            None
+        }
+    }
 }
 
 fn policy(section: &mut Section<'_>) -> Option<Policy> {

@@ -91,7 +91,10 @@ pub enum Output {
 /// clean frames.
 #[derive(Debug, Clone)]
 pub struct Fragment {
-    bytes: Bytes,
+    /// `moof` and the head of `mdat`.
+    head: Bytes,
+    /// The frames as they came in: a GOP is not copied to be put together.
+    frames: Vec<Bytes>,
     number: u32,
     start: WallTime,
     end: WallTime,
@@ -103,10 +106,22 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// `moof` and `mdat`.
+    /// `moof` and the head of `mdat`: what stands before the frames.
     #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn head(&self) -> &Bytes {
+        &self.head
+    }
+
+    /// The frames, which end to end are the rest of `mdat`.
+    #[must_use]
+    pub fn frames(&self) -> &[Bytes] {
+        &self.frames
+    }
+
+    /// `moof` and `mdat`, put together.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        std::iter::once(&self.head).chain(&self.frames).flatten().copied().collect()
     }
 
     /// Its number in its segment, from 1, as in `mfhd`.
@@ -418,9 +433,9 @@ impl Segment {
         let ticks = |from: i64, to: i64| u64::try_from(to.saturating_sub(from)).unwrap_or(0);
         let media_ticks = ticks(self.start_ticks, began);
         let number = self.fragments.saturating_add(1);
-        let bytes = fmp4::fragment(number, media_ticks, &samples)?;
+        let head = fmp4::fragment_head(number, media_ticks, &samples)?;
         outputs.push(Output::Fragment(Fragment {
-            bytes,
+            head,
             number,
             start,
             end,
@@ -429,6 +444,7 @@ impl Segment {
             samples: u32::try_from(samples.len()).unwrap_or(u32::MAX),
             sync,
             lost: self.gop.iter().map(|held| u64::from(held.frame.lost())).sum(),
+            frames: samples.into_iter().map(|sample| sample.data).collect(),
         }));
         self.fragments = number;
         self.last_ticks = end_ticks;

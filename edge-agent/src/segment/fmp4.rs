@@ -14,7 +14,7 @@
 //! | flags | `0x02000000` sync sample, `0x01010000` any other |
 //! | composition offset | presentation minus decode time; only where a stream has B-frames |
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 use mp4_atom::{
     Atom as _, Avc1, Avcc, Codec as Entry, Dinf, Dref, Encode as _, FourCC, Ftyp, Hdlr, Hvc1, Hvcc,
     Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex,
@@ -137,12 +137,13 @@ fn moov(parameters: &Parameters, entry: Entry) -> Moov {
     }
 }
 
-/// The fragment `number` (from 1), whose first sample has decode time `base_decode_time` (ticks
-/// from the segment's start).
+/// What stands before the samples' bytes in the fragment `number` (from 1), whose first sample has
+/// decode time `base_decode_time` (ticks from the segment's start): the `moof` and the head of the
+/// `mdat`. The samples themselves are not copied: they follow, end to end.
 ///
 /// # Errors
 /// When there is more in it than MP4's 32-bit fields can say.
-pub fn fragment(
+pub fn fragment_head(
     number: u32,
     base_decode_time: u64,
     samples: &[Sample],
@@ -163,15 +164,10 @@ pub fn fragment(
     // not depend on it.
     let head = moof(number, base_decode_time, entries.clone(), 0).map_err(|_| too_large())?;
     let offset = i32::try_from(head.len() + 8).map_err(|_| too_large())?;
-    let head = moof(number, base_decode_time, entries, offset).map_err(|_| too_large())?;
-    let mut out = BytesMut::with_capacity(head.len() + 8 + bytes);
-    out.put_slice(&head);
-    out.put_u32(mdat_size);
-    out.put_slice(b"mdat");
-    for sample in samples {
-        out.put_slice(&sample.data);
-    }
-    Ok(out.freeze())
+    let mut head = moof(number, base_decode_time, entries, offset).map_err(|_| too_large())?;
+    head.put_u32(mdat_size);
+    head.put_slice(b"mdat");
+    Ok(head.into())
 }
 
 fn moof(
@@ -202,6 +198,12 @@ mod tests {
 
     fn sample(data: &'static [u8], sync: bool, offset_ticks: i32) -> Sample {
         Sample { data: Bytes::from_static(data), duration_ticks: 3600, offset_ticks, sync }
+    }
+
+    fn fragment(number: u32, base: u64, samples: &[Sample]) -> Result<Vec<u8>, Unwritable> {
+        let mut whole = fragment_head(number, base, samples)?.to_vec();
+        whole.extend(samples.iter().flat_map(|sample| sample.data.iter()));
+        Ok(whole)
     }
 
     #[test]

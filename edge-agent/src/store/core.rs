@@ -23,6 +23,7 @@ use host::Clock;
 use super::StoreError;
 use super::budget::Account;
 use super::disc::{Disc, Step};
+use super::effort::{Buffers, Effort};
 use super::index::{Batch, Index};
 use super::key::erasures::ErasuresRow;
 use super::key::link::{LinkRow, Linked};
@@ -52,6 +53,9 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) index: Index,
     pub(super) disc: Arc<dyn Disc>,
+    /// Where fragments are sealed, and what keeping them took.
+    pub(super) buffers: Buffers,
+    pub(super) effort: Effort,
     /// Every camera that is recorded or has footage.
     pub(super) lines: BTreeMap<CameraId, Mutex<Line>>,
     /// How many open or abandoned files each hour has; under it, destroying an hour's key is decided.

@@ -16,6 +16,7 @@ use host::durable;
 use super::StoreError;
 use super::core::{Core, Line, Writing, lock};
 use super::disc::Step;
+use super::effort::{self, Took};
 use super::index::Batch;
 use super::key::expiry::SegmentRow;
 use super::key::link::{FileFacts, LinkRow, Linked};
@@ -238,13 +239,29 @@ impl OpenFile {
         self.core.alive()?;
         let plain = self.admit(plain)?;
         let (length, end) = (plain.len() as u64, plain.end());
-        let sealed = self.sealer.seal(plain);
+        let core = Arc::clone(&self.core);
+        let mut lent = core.buffers.lend();
+        let begun = core.clock.now();
+        let sealed = self.sealer.seal(plain, &mut lent.buffer);
+        let sealed_at = core.clock.now();
+        let (leaf, samples) = (sealed.leaf(), sealed.info().samples);
+        let block_bytes = sealed.block().len() as u64;
         self.write(Step::WriteFragment, sealed.block())?;
+        drop(lent);
+        let written = core.clock.now();
         let shown = self.path.display();
-        self.core
-            .step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_data())?;
-        self.leaves.push(sealed.leaf());
-        self.samples = self.samples.saturating_add(sealed.info().samples);
+        core.step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_data())?;
+        let synced = core.clock.now();
+        effort::forget_pages(&self.file, self.file_bytes - block_bytes, block_bytes);
+        core.effort.note(Took {
+            bytes: length,
+            seal_us: sealed_at.micros_since(begun),
+            write_us: written.micros_since(sealed_at),
+            sync_us: synced.micros_since(written),
+            behind_us: synced.micros_since(end),
+        });
+        self.leaves.push(leaf);
+        self.samples = self.samples.saturating_add(samples);
         self.plain_bytes += length;
         self.end = end;
         Ok(())

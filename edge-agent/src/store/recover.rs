@@ -24,6 +24,7 @@ use host::{Clock, durable};
 
 use super::core::{Core, Holds, Line, Tallies, Writing, lock};
 use super::disc::{Disc, Step};
+use super::effort::{Buffers, Effort};
 use super::index::{Batch, Index};
 use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
@@ -107,6 +108,8 @@ pub(super) fn open(
         clock,
         index,
         disc,
+        buffers: Buffers::default(),
+        effort: Effort::default(),
     };
     let recovery = bring_in_order(&mut core, cameras, &found, &verdict)?;
     Ok((Arc::new(core), recovery))

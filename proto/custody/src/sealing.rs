@@ -122,6 +122,17 @@ impl SegmentSealer {
             .expect("fragments are below the limit of AES-GCM");
     }
 
+    /// Seals in place and gives the tag, which belongs right after the bytes. As [`Self::seal`]: once
+    /// per index.
+    #[must_use]
+    pub fn seal_slice(&self, index: u32, plain: &mut [u8]) -> [u8; TAG_BYTES] {
+        let tag = self
+            .aead
+            .seal_in_place_separate_tag(Self::nonce(index), self.aad(index), plain)
+            .expect("fragments are below the limit of AES-GCM");
+        tag.as_ref().try_into().expect("an AES-GCM tag has 16 bytes")
+    }
+
     /// Opens in place and cuts the tag off.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ async fn main() -> Result<()> {
         Some(name) => bail!("no benchmark {name}; there are {}", bench::NAMES.join(", ")),
     };
     for name in names {
-        println!("{name}: measuring, this takes about two minutes");
+        let minutes = if *name == "force" { "twelve" } else { "two" };
+        println!("{name}: measuring, this takes about {minutes} minutes");
         let figure: Figure = bench::run(name, &folder).await?;
         let json = serde_json::to_string_pretty(&figure)?;
         std::fs::write(folder.join(format!("{name}.json")), &json)?;

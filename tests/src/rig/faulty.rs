@@ -15,6 +15,10 @@ mod rtp;
 mod sdp;
 mod session;
 
+pub(super) use rtp::{Packetizer, interleaved};
+pub(super) use sdp::describe;
+pub(super) use session::interleaved_channel;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,7 +15,7 @@ COLUMNS = ["site", "camera", "place", "url", "mask", "policy_id", "policy_revisi
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 PERSON = re.compile(r"[a-z0-9.](?:[a-z0-9.-]{0,38}[a-z0-9.])?")
 # No user and no password in an address: those are in a file that only the agent reads.
-URL = re.compile(r"rtsp://[^@\s\"\\]+")
+URL = re.compile(r"rtsps?://[^@\s\"\\]+")
 
 
 def _number(value):
@@ -54,7 +54,7 @@ def _camera(row):
     if row["place"] not in ("external", "internal"):
         raise ValueError(f"place `{row['place']}` is neither external nor internal")
     if not URL.fullmatch(row["url"]):
-        raise ValueError("url must be rtsp:// without user and password")
+        raise ValueError("url must be rtsp:// or rtsps:// without user and password")
     camera = {"name": row["camera"], "place": row["place"], "url": row["url"],
               "mask": row["mask"], "approved_by": row["approved_by"], "purpose": row["purpose"]}
     if not row["purpose"]:

@@ -112,14 +112,14 @@ fn a_players_file_comes_back_byte_for_byte() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("segment.mp4");
         let whole: Vec<u8> =
-            init.iter().chain(fragments.iter().flat_map(|f| f.bytes())).copied().collect();
+            init.iter().copied().chain(fragments.iter().flat_map(|f| f.bytes())).collect();
         std::fs::write(&file, whole).unwrap();
         let probe = ["-v", "error", "-count_frames", "-of", "csv=p=0", "-show_entries"];
         let wanted = "stream=width,height,nb_read_frames:format=duration";
         let seen = run("ffprobe", &[&probe[..], &[wanted]].concat(), &file);
         assert_eq!(seen.replace('\n', " ").trim(), "960,720,500 20.000000");
         // One fragment alone, from the middle, plays after the init.
-        let alone = [&init[..], fragments[4].bytes()].concat();
+        let alone = [&init[..], &fragments[4].bytes()].concat();
         std::fs::write(&file, alone).unwrap();
         let seen = run("ffprobe", &[&probe[..], &["stream=nb_read_frames"]].concat(), &file);
         assert_eq!(seen.trim(), "50");
@@ -163,7 +163,7 @@ fn masked_footage_plays_and_another_mask_is_a_new_segment() {
     assert_eq!((parameters.width, parameters.height), (960, 720));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("masked.mp4");
-    std::fs::write(&file, [&init[..], fragments(&outputs)[1].bytes()].concat()).unwrap();
+    std::fs::write(&file, [&init[..], &fragments(&outputs)[1].bytes()].concat()).unwrap();
     let wanted = "stream=codec_name,width,height,nb_read_frames";
     let args = ["-v", "error", "-count_frames", "-of", "csv=p=0", "-show_entries", wanted];
     assert_eq!(run("ffprobe", &args, &file).trim(), "h264,960,720,50");

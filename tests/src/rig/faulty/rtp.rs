@@ -11,17 +11,17 @@ const FU_A: u8 = 28;
 
 /// Numbers the packets of one session.
 #[derive(Debug, Clone)]
-pub(super) struct Packetizer {
+pub(in crate::rig) struct Packetizer {
     next: u16,
 }
 
 impl Packetizer {
-    pub(super) fn starting_at(next: u16) -> Self {
+    pub(in crate::rig) fn starting_at(next: u16) -> Self {
         Self { next }
     }
 
     /// The packets of one picture; the last one is marked.
-    pub(super) fn packets(&mut self, unit: &AccessUnit, timestamp: u32) -> Vec<Vec<u8>> {
+    pub(in crate::rig) fn packets(&mut self, unit: &AccessUnit, timestamp: u32) -> Vec<Vec<u8>> {
         let mut payloads: Vec<Vec<u8>> = Vec::new();
         for nal in &unit.nals {
             if nal.len() <= PAYLOAD_BYTES_MAX {
@@ -68,7 +68,7 @@ fn fragments(nal: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A packet as it travels on the RTSP connection.
-pub(super) fn interleaved(channel: u8, packet: &[u8]) -> Vec<u8> {
+pub(in crate::rig) fn interleaved(channel: u8, packet: &[u8]) -> Vec<u8> {
     let len = u16::try_from(packet.len()).expect("PAYLOAD_BYTES_MAX bounds every packet");
     let mut out = vec![b'$', channel];
     out.extend(len.to_be_bytes());

@@ -7,7 +7,7 @@ use super::{Behaviour, WrongCodec};
 use crate::rig::footage::{AccessUnit, PPS, SPS, nal_type};
 
 /// The description of a camera that shows `first`, a key picture.
-pub(super) fn describe(behaviour: Behaviour, first: &AccessUnit) -> String {
+pub(in crate::rig) fn describe(behaviour: Behaviour, first: &AccessUnit) -> String {
     match behaviour {
         Behaviour::BadSdp => "<html>401 camera is busy\0\r\nm=\r\na=rtpmap:\u{7f}".to_owned(),
         Behaviour::WrongCodec(WrongCodec::Mjpeg) => {

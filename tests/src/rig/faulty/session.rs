@@ -153,7 +153,7 @@ impl Session {
 }
 
 /// The RTP channel of a Transport header that asks for TCP.
-fn interleaved_channel(transport: &str) -> Option<u8> {
+pub(in crate::rig) fn interleaved_channel(transport: &str) -> Option<u8> {
     let first = transport.split(',').find(|offer| offer.contains("RTP/AVP/TCP"))?;
     let channels = first.split(';').find_map(|part| part.trim().strip_prefix("interleaved="));
     channels.map_or(Some(0), |pair| pair.split('-').next()?.parse().ok())
