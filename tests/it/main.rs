@@ -5,7 +5,6 @@
 mod camera;
 mod crash;
 mod deploy;
-mod disc;
 mod fleet;
 mod full_disc;
 mod masks;

@@ -236,10 +236,11 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
 pub(super) fn is_known(core: &Core, camera: &CameraId, span: Span) -> Result<(), StoreError> {
     let is_unread = lock(&core.unread).as_mut().is_some_and(|unread| unread.touches(camera, span));
     if is_unread {
-        return Err(StoreError::refused(format!(
+        let why = format!(
             "older footage of {camera} is still being read in after the index was lost; what you ask \
              for comes first, so ask again in a minute"
-        )));
+        );
+        return Err(StoreError::NotYet { why });
     }
     Ok(())
 }
