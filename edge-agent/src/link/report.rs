@@ -48,7 +48,6 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         alarms: alarms(parts, now),
         damaged_segments: parts.store.damaged().len() as u64,
         scrubbed_until_us: scrubbed.and_then(|at| at.until).map_or(0, |at| at.0),
-        ..SiteReport::default()
     }
 }
 

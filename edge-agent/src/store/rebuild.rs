@@ -225,10 +225,9 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
          files while recording goes on: {per_cent} %. Until then older footage is not found, and \
          what is due is erased as it is read"
     );
-    if lock(&core.alarms).contains_key(&Alarm::IndexRebuilding) {
-        lock(&core.alarms).insert(Alarm::IndexRebuilding, what);
-    } else {
-        core.raise(Alarm::IndexRebuilding, &what);
+    let is_new = lock(&core.alarms).insert(Alarm::IndexRebuilding, what.clone()).is_none();
+    if is_new {
+        tracing::error!(code = Alarm::IndexRebuilding.code(), what, "alarm");
     }
 }
 

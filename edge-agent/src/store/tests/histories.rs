@@ -343,7 +343,7 @@ impl History {
             None => {
                 let end = run.store.chain_end(camera)?;
                 let back = end.is_some_and(|end| end.micros_since(self.now()) > 1_000_000);
-                let anew = run.anew.get(camera).copied().or(back.then_some("clock-step"));
+                let anew = run.anew.get(camera).copied().or_else(|| back.then_some("clock-step"));
                 self.tell(format!("open {camera} {anew:?}"));
                 let file = run.store.open_segment(camera, ask(self.now(), anew))?;
                 run.anew.remove(camera);
