@@ -11,7 +11,7 @@ BIN := $(TARGET)/debug
 # Small programs that ours run as children: a workspace of its own, built into the same folder.
 EXPORT := --manifest-path controller/export/Cargo.toml --target-dir $(TARGET)
 
-.PHONY: help setup build demo test bench corpus lint fmt clean-demo
+.PHONY: help setup build demo test histories bench corpus lint fmt clean-demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ demo: build ## record, request, release and verify footage of a small force; KEE
 test: build ## every test; the programs are built first because the tests run them
 	cargo test --workspace --no-fail-fast
 	cargo test $(EXPORT) --no-fail-fast
+
+histories: ## 10 000 random histories of a site, with power cuts and failing discs; SEED=n replays one
+	WATCHHOUSE_HISTORIES=$(or $(COUNT),10000) $(if $(SEED),WATCHHOUSE_SEED=$(SEED)) \
+		cargo test -p edge-agent --lib store::tests::histories
 
 bench: build ## measure; NAME=x selects one
 	$(BIN)/bench $(NAME)

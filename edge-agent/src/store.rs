@@ -360,8 +360,8 @@ impl Store {
     /// The links of a camera's chain that touch `span`, in order and without holes.
     ///
     /// # Errors
-    /// `Refused` for a camera that is not one here, for footage that is still being read in after the
-    /// index was lost, or an answer of more than 3 000 links or 7 MiB.
+    /// `Refused` for a camera that is not one here, or an answer of more than 3 000 links or 7 MiB;
+    /// `NotYet` for footage that is still being read in after the index was lost.
     pub fn find(&self, camera: &CameraId, span: Span) -> Result<Vec<Found>, StoreError> {
         read::find(&self.core, camera, span)
     }

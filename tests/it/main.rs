@@ -6,7 +6,6 @@ mod camera;
 mod captured;
 mod crash;
 mod deploy;
-mod disc;
 mod fleet;
 mod full_disc;
 mod holds;

@@ -50,6 +50,7 @@ impl AgentService {
             .map_err(|_| Status::unavailable("the agent is stopping"))?
             .map_err(|error| match error {
                 StoreError::Refused { why } => Status::failed_precondition(why),
+                StoreError::NotYet { why } => Status::unavailable(why),
                 other => {
                     tracing::error!(error = %other, "the store could not answer the controller");
                     Status::internal(other.to_string())

@@ -52,6 +52,30 @@ fn outcomes(store: &Store) -> Vec<(u64, DamageOutcome)> {
     records(store).into_iter().filter_map(of).collect()
 }
 
+/// Spoils the first five files, each in its own way.
+fn spoil(store: &Store, camera: &CameraId, sound_files: &[Vec<u8>]) {
+    let middle = |bytes: &[u8], of: &[u8]| bytes.windows(of.len()).position(|w| w == of).unwrap();
+    for (seq, bytes) in sound_files.iter().enumerate().take(5) {
+        let file = path(store, camera, seq as u64);
+        let mut rotten = bytes.clone();
+        let sealed = custody::sealed::SealedSegment::read(bytes).unwrap();
+        match seq {
+            0 => rotten[middle(bytes, sealed.fragments[1].sealed)] ^= 1,
+            1 => {
+                let at = middle(bytes, sealed.header.wrapped_key.as_bytes());
+                rotten[at] = if rotten[at] == b'0' { b'1' } else { b'0' };
+            }
+            2 => rotten[middle(bytes, sealed.init.unwrap())] ^= 1,
+            3 => rotten.truncate(bytes.len() - 1),
+            _ => {
+                fs::remove_file(&file).unwrap();
+                continue;
+            }
+        }
+        fs::write(&file, rotten).unwrap();
+    }
+}
+
 #[test]
 fn rot_of_every_kind_is_found_refused_and_mended() {
     let site = Site::new();
@@ -79,26 +103,7 @@ fn rot_of_every_kind_is_found_refused_and_mended() {
     // A flipped byte in a fragment, in the key, in `init`; a cut; a missing file.
     let sound_files: Vec<_> =
         (0..6).map(|seq| fs::read(path(&store, camera, seq)).unwrap()).collect();
-    let middle = |bytes: &[u8], of: &[u8]| bytes.windows(of.len()).position(|w| w == of).unwrap();
-    for (seq, bytes) in sound_files.iter().enumerate().take(5) {
-        let file = path(&store, camera, seq as u64);
-        let mut rotten = bytes.clone();
-        let sealed = custody::sealed::SealedSegment::read(bytes).unwrap();
-        match seq {
-            0 => rotten[middle(bytes, sealed.fragments[1].sealed)] ^= 1,
-            1 => {
-                let at = middle(bytes, sealed.header.wrapped_key.as_bytes());
-                rotten[at] = if rotten[at] == b'0' { b'1' } else { b'0' };
-            }
-            2 => rotten[middle(bytes, sealed.init.unwrap())] ^= 1,
-            3 => rotten.truncate(bytes.len() - 1),
-            _ => {
-                fs::remove_file(&file).unwrap();
-                continue;
-            }
-        }
-        fs::write(&file, rotten).unwrap();
-    }
+    spoil(&store, camera, &sound_files);
     site.clock.advance_ms(86_400_000);
     pass(&mut scrubber);
     let found: Vec<_> = (0..5).map(|seq| (seq, DamageOutcome::Found)).collect();
@@ -153,7 +158,7 @@ fn a_disc_that_is_away_is_not_taken_for_damage() {
     let (segments, away) = (site.folder().join("segments"), site.folder().join("away"));
     host::durable::rename(&segments, &away).unwrap();
     fs::create_dir(&segments).unwrap();
-    let mut scrubber = Scrubber::new(store.clone(), site.clock.clone(), RULES, Arc::new(NoCopy));
+    let mut scrubber = Scrubber::new(store.clone(), site.clock, RULES, Arc::new(NoCopy));
     scrubber.step(&mut |_| {}).unwrap();
     let refused = scrubber.step(&mut |_| {});
     assert!(matches!(refused, Err(StoreError::DiscFault { .. })), "{refused:?}");

@@ -44,6 +44,12 @@ pub enum StoreError {
         /// Which promise, and what to do instead.
         why: String,
     },
+    /// It cannot be answered yet. Ask again.
+    #[error("not yet: {why}")]
+    NotYet {
+        /// What it waits for.
+        why: String,
+    },
     /// Something kept is not what was written.
     #[error("{what} is damaged")]
     Damaged {

@@ -98,7 +98,7 @@ impl Index {
                 None => out.delete_cf(&self.family(*family), key),
             }
         }
-        self.db.write(out).map_err(io::Error::other)
+        self.db.write(out).map_err(|error| self.noted(error))
     }
 
     /// Everything written before this call survives power loss after it.
@@ -156,13 +156,18 @@ impl Index {
             .map(move |row| row.map_err(|e| self.unreadable(family, e)))
     }
 
-    /// A damaged index is noted beside it, so that the next start builds it again.
     fn unreadable(&self, family: Family, error: rocksdb::Error) -> StoreError {
+        let what = format!("reading the index's {}", family.name());
+        StoreError::Fatal { what, source: self.noted(error) }
+    }
+
+    /// A damaged index is noted beside it, so that the next start builds it again.
+    fn noted(&self, error: rocksdb::Error) -> io::Error {
         let source = aside::as_io(error);
         if let (io::ErrorKind::InvalidData, Some(folder)) = (source.kind(), &self.folder) {
             aside::note_damage(folder);
         }
-        StoreError::Fatal { what: format!("reading the index's {}", family.name()), source }
+        source
     }
 }
 

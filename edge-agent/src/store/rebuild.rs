@@ -226,10 +226,9 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
          files while recording goes on: {per_cent} %. Until then older footage is not found, and \
          what is due is erased as it is read"
     );
-    if lock(&core.alarms).contains_key(&Alarm::IndexRebuilding) {
-        lock(&core.alarms).insert(Alarm::IndexRebuilding, what);
-    } else {
-        core.raise(Alarm::IndexRebuilding, &what);
+    let is_new = lock(&core.alarms).insert(Alarm::IndexRebuilding, what.clone()).is_none();
+    if is_new {
+        tracing::error!(code = Alarm::IndexRebuilding.code(), what, "alarm");
     }
 }
 
@@ -237,10 +236,11 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
 pub(super) fn is_known(core: &Core, camera: &CameraId, span: Span) -> Result<(), StoreError> {
     let is_unread = lock(&core.unread).as_mut().is_some_and(|unread| unread.touches(camera, span));
     if is_unread {
-        return Err(StoreError::refused(format!(
+        let why = format!(
             "older footage of {camera} is still being read in after the index was lost; what you ask \
              for comes first, so ask again in a minute"
-        )));
+        );
+        return Err(StoreError::NotYet { why });
     }
     Ok(())
 }

@@ -351,7 +351,8 @@ fn while_the_segment_disc_is_away_nothing_is_kept_elsewhere_and_nothing_is_forgo
     host::durable::rename(&away, &segments).unwrap();
     site.clock.advance_ms(5000);
     store.gap(camera, None, site.clock.now(), GapReason::DiscFault, "").unwrap();
-    assert_eq!(super::chain(&store, camera), ["segment", "recovered", "disc-fault"]);
+    let expected = ["segment", "stream-ended", "recovered", "disc-fault"];
+    assert_eq!(super::chain(&store, camera), expected);
     assert_eq!(store.unlink_condemned().unwrap(), 1);
     sound(&store);
 }

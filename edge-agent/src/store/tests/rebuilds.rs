@@ -48,7 +48,7 @@ fn the_first_frame_is_recorded_before_old_footage_is_read_in() {
     sound(&store);
     // What is not read in yet is not said to be missing.
     let refused = store.find(site.ext_01(), hour(1)).unwrap_err();
-    assert!(matches!(refused, StoreError::Refused { .. }));
+    assert!(matches!(refused, StoreError::NotYet { .. }));
     assert!(refused.to_string().contains("still being read in"), "{refused}");
     // Listed, and then what was asked for comes first.
     assert_eq!(store.read_in().unwrap().unwrap().of, 13);
