@@ -5,6 +5,7 @@
 //! | `config/camera.rs` | one `[[camera]]`: address, credentials, mask |
 //! | `config/evidence.rs` | `[evidence]`: the domain in the names of logs and witnesses |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
+//! | `config/second_tier.rs` | `[second_tier]`: a slower disc for older footage |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -17,10 +18,12 @@ use host::settings::{self, LoadError, Mistakes, Section};
 mod camera;
 mod evidence;
 mod identity;
+mod second_tier;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
+pub use second_tier::SecondTier;
 
 /// The law's ceiling: nothing unheld is kept longer.
 pub const RETAIN_MAX_S: u64 = 31 * 86_400;
@@ -42,6 +45,8 @@ pub struct Config {
     pub domain: Domain,
     /// How to record.
     pub recording: Recording,
+    /// A slower disc for older footage, if there is one.
+    pub second_tier: Option<SecondTier>,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// What to record.
@@ -95,6 +100,12 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let identity = top.section("identity", identity::read);
         let domain = top.section("evidence", evidence::read);
         let recording = top.section("recording", recording);
+        let second_tier = top.section("second_tier", second_tier::read);
+        if let (Some(tier), Some(state_dir)) = (&second_tier, &state_dir)
+            && second_tier::overlaps(&tier.path, state_dir)
+        {
+            top.object("second_tier", "path: it lies with the first disc's footage");
+        }
         let pull_bytes_per_second =
             top.section("link", |link| link.number("pull_bytes_per_second", 0..=1 << 40, 0));
         // A wrong site name must not hide the cameras' own mistakes.
@@ -108,6 +119,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             identity: identity?,
             domain: domain?,
             recording,
+            second_tier,
             pull_bytes_per_second,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
         })
@@ -255,6 +267,24 @@ mod tests {
         }
         let without = EXAMPLE.replace("domain = \"watchhouse.example\"", "");
         assert_eq!(parse(&without).unwrap().domain, Domain::default());
+    }
+
+    #[test]
+    fn a_second_disc_is_optional_and_lies_elsewhere() {
+        assert_eq!(parse(EXAMPLE).unwrap().second_tier, None);
+        let with = |body: &str| parse(&EXAMPLE.replace("[link]", &format!("{body}\n[link]")));
+        let read = with("[second_tier]\npath = \"/srv/second\"\nafter = \"36h\"").unwrap();
+        let tier = read.second_tier.unwrap();
+        assert_eq!((tier.path.as_path(), tier.after_s), (Path::new("/srv/second"), 36 * 3600));
+        for (wrong, expected) in [
+            ("path = \"second\"", "second_tier.path: must begin at the root"),
+            ("path = \"/srv\"\nafter = \"1h\"", "second_tier.after: must be from 2h to 31d"),
+            ("path = \"/var/lib/watchhouse/segments/b\"", "it lies with the first disc's"),
+            ("paths = \"/srv\"", "second_tier.paths: unknown key"),
+        ] {
+            let said = with(&format!("[second_tier]\n{wrong}")).unwrap_err().to_string();
+            assert!(said.contains(expected), "{expected} not in:\n{said}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | [`store`] | keeps it through power loss, and proves it |
 //! | [`record`] | drives one camera through the rooms above |
 //! | [`retention`] | erases exactly what may be erased |
+//! | [`tier`] | moves older footage to a second disc, if there is one |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -29,4 +30,5 @@ pub mod run;
 pub mod seal;
 pub mod segment;
 pub mod store;
+pub mod tier;
 pub mod witness;

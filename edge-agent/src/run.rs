@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
 use crate::seal::{Identity, KeyError, identity_key};
-use crate::store::Store;
+use crate::store::{Disc, RealDisc, Store};
+use crate::tier::{self, Mover};
 use crate::witness::{Witness, WitnessError};
-use crate::{link, record, retention};
+use crate::{limits, link, record, retention};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -47,8 +48,11 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     let identity = identity(&config, config_bytes)
         .with_context(|| format!("{}: keys", state_dir.display()))?;
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
-    let (store, recovery) = Store::open(&state_dir, identity, clock.clone(), &cameras)
-        .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
+    let second = config.second_tier.as_ref().map(|tier| tier.path.as_path());
+    let discs: (Arc<dyn Disc>, _) = (Arc::new(RealDisc), second);
+    let (store, recovery) =
+        Store::open_tiered(&state_dir, identity, clock.clone(), &cameras, discs)
+            .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
     let parts =
@@ -67,6 +71,11 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     };
     let sweeper = retention::Sweeper::new(store.clone(), clock.clone(), rules);
     tasks.spawn("retention", sweeper.run(tasks.clone()));
+    if let Some(settings) = &config.second_tier {
+        let rules = tier_rules(settings, &config.recording);
+        let mover = Mover::new(store.clone(), clock.clone(), rules, settings.bytes_per_second);
+        tasks.spawn("second tier", mover.run(tasks.clone()));
+    }
     let witness = witness(&store, &state_dir, clock.clone())?;
     link::start(link::Parts {
         config: Arc::new(config),
@@ -87,6 +96,15 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(stopping).await.context("closing the store")??;
     }
     ended
+}
+
+fn tier_rules(settings: &config::SecondTier, recording: &config::Recording) -> tier::Rules {
+    tier::Rules {
+        after_us: i64::try_from(settings.after_s).unwrap_or(i64::MAX / 1_000_000) * 1_000_000,
+        first_reserve_bytes: recording.reserve_free_bytes.saturating_mul(2),
+        second_reserve_bytes: settings.reserve_free_bytes,
+        youngest_us: limits::TIER_YOUNGEST_US,
+    }
 }
 
 /// Who signs, by the key that the settings name.

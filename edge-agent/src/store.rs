@@ -9,6 +9,7 @@
 //! keys/certs/<key>.dsse                               each records key's certificate once more
 //! holds/<hold>.<camera>.dsse                          each standing hold once more
 //! volume.json, segments/volume.json                   which belong together, see `volume`
+//! second.json                                         that there is a second disc, see `second`
 //! ```
 //!
 //! # Invariants (held by [`Store::check`], run after every step of the tests)
@@ -36,6 +37,7 @@
 //! | hold | sign · `holds/` file · one synced batch |
 //! | records key | certify · `keys/certs/` file · one synced batch · sign with it |
 //! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
+//! | move | one synced batch: intent · copy, sync, read again on the second disc · one synced batch: it counts · unlink the first copy · sync folder · forget intent |
 //! | erase | sign · one synced batch (log, link erased, condemned) · unlink · sync folder · forget condemned · destroy hour key |
 //!
 //! Power loss between any two leaves what the next start finishes: an `opened` row (close or index
@@ -59,6 +61,7 @@ mod read;
 mod rebuild;
 mod recover;
 mod salvage;
+mod second;
 mod signing;
 mod tail;
 #[cfg(test)]
@@ -85,11 +88,14 @@ pub use disc::{Disc, RealDisc, Step};
 pub use erase::Space;
 pub use error::StoreError;
 pub use holds::{PlaceHold, reaches};
+pub use index::layout;
+pub use key::entry::pack;
 pub use key::expiry::SegmentRow;
 pub use open_file::{OpenFile, OpenSegment, Stored};
 pub use read::{CameraStats, Found, Stats};
 pub use recover::Recovery;
 pub use salvage::Salvaged;
+pub use second::Moved;
 
 use self::core::Core;
 use crate::seal::Identity;
@@ -126,7 +132,21 @@ impl Store {
         cameras: &[CameraId],
         disc: Arc<dyn Disc>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, disc)?;
+        Self::open_tiered(state_dir, identity, clock, cameras, (disc, None))
+    }
+
+    /// As [`Self::open_on`], with a second disc for older footage mounted at the folder given.
+    ///
+    /// # Errors
+    /// As [`Self::open`]. A second disc that is absent or another is an alarm and no error.
+    pub fn open_tiered(
+        state_dir: &Path,
+        identity: Identity,
+        clock: Clock,
+        cameras: &[CameraId],
+        discs: (Arc<dyn Disc>, Option<&Path>),
+    ) -> Result<(Self, Recovery), StoreError> {
+        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, discs)?;
         Ok((Self { core }, recovery))
     }
 
@@ -367,6 +387,20 @@ impl Store {
     /// `DiscFault`.
     pub fn space(&self) -> Result<Space, StoreError> {
         erase::free_bytes(&self.core)
+    }
+
+    /// How full the second disc is; none without one, or while it is away.
+    ///
+    /// # Errors
+    /// `DiscFault`.
+    pub fn second_space(&self) -> Result<Option<Space>, StoreError> {
+        second::space(&self.core)
+    }
+
+    /// How the second disc is: nothing without one, `here`, or why it is away.
+    #[must_use]
+    pub fn second_state(&self) -> Option<String> {
+        second::state(&self.core)
     }
 
     /// Checks every invariant; nothing may be recording meanwhile.

@@ -6,7 +6,7 @@ use proto::v1::{Alarm, CameraReport, SiteReport};
 use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
-use crate::store::Stats;
+use crate::store::{Space, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
 const ALARMS_MAX: usize = 64;
@@ -17,14 +17,17 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let looked = tokio::task::spawn_blocking(move || {
         let stats = store.stats();
         let space = store.space();
-        (stats, space)
+        let second = store.second_space().ok().flatten();
+        (stats, space, second)
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
-    let (stats, space) = match looked.await {
-        Ok((stats, space)) => (stats.unwrap_or_default(), space.ok()),
-        Err(_) => (Stats::default(), None),
+    let (stats, space, second) = match looked.await {
+        Ok((stats, space, second)) => (stats.unwrap_or_default(), space.ok(), second),
+        Err(_) => (Stats::default(), None, None),
     };
-    let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
+    let bytes = |space: Option<Space>| space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
+    let (free_bytes, total_bytes) = bytes(space);
+    let (second_free_bytes, second_total_bytes) = bytes(second);
     let identity = parts.store.identity();
     let now = parts.clock.now();
     let quality = parts.clock.quality();
@@ -38,13 +41,16 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         clock_disciplined: quality.source == ClockSource::Disciplined,
         disc_free_bytes: free_bytes,
         disc_total_bytes: total_bytes,
-        days_left: days_left(&stats, free_bytes, retain_s),
+        days_left: days_left(&stats, free_bytes.saturating_add(second_free_bytes), retain_s),
         cameras: parts.recorders.iter().map(|r| camera(r, &stats, now)).collect(),
         log_size: parts.store.log_size(),
         holds: u32::try_from(stats.holds).unwrap_or(u32::MAX),
         segments: stats.segments,
         stored_bytes: stats.bytes,
         alarms: alarms(parts, now),
+        second_state: parts.store.second_state().unwrap_or_default(),
+        second_free_bytes,
+        second_total_bytes,
     }
 }
 

@@ -16,7 +16,7 @@ use host::{Clock, Tasks};
 use super::plan::{self, Rules};
 use crate::limits;
 use crate::seal::key_ring::epoch_of;
-use crate::store::{Stats, Store, StoreError};
+use crate::store::{SegmentRow, Stats, Store, StoreError};
 
 /// What one sweep did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,7 +103,7 @@ impl Sweeper {
             let before = if short { WallTime(i64::MAX - 1) } else { self.rules.due(now) };
             let limit = limits::ERASE_STEP_SEGMENTS;
             let rows = self.store.expiring(before, cursor.as_ref(), limit)?;
-            let Some(last) = rows.last() else {
+            let Some(last) = rows.last().cloned() else {
                 swept.disc_full_of_holds = short;
                 return Ok(());
             };
@@ -111,6 +111,7 @@ impl Sweeper {
                 swept.more = true;
                 return Ok(());
             }
+            let rows = self.where_room_is_short(rows, now, short)?;
             let plan = plan::plan(&rows, &holds, now, self.rules, free_bytes);
             for erasure in &plan.erase {
                 let gone =
@@ -130,8 +131,25 @@ impl Sweeper {
                 plan.erase.iter().map(|erasure| erasure.segments.len()).sum::<usize>();
             swept.late = swept.late.or(plan.late);
             free_bytes = free_bytes.saturating_add(plan.frees_bytes);
-            cursor = Some(last.clone());
+            cursor = Some(last);
         }
+    }
+
+    /// Leaves out what is not due and lies on the second disc: erasing that makes no room for
+    /// recording.
+    fn where_room_is_short(
+        &self,
+        rows: Vec<SegmentRow>,
+        now: WallTime,
+        short: bool,
+    ) -> Result<Vec<SegmentRow>, StoreError> {
+        if !short {
+            return Ok(rows);
+        }
+        let due = self.rules.due(now);
+        let (mut rows, early): (Vec<_>, Vec<_>) = rows.into_iter().partition(|r| r.end <= due);
+        rows.extend(self.store.on_first(early)?);
+        Ok(rows)
     }
 
     /// Sweeps every 20 s until shutdown. A fatal error ends the process: the next start recovers.

@@ -2,7 +2,7 @@
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
 //! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign` and `alarms` are held for moments,
-//! and nothing is taken under them. Only opening, closing and gaps take a line; appending a fragment
+//! and nothing is taken under them, nor under the second disc's state. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
 use super::key::{Family, entry, head, link, mask, of_camera};
 use super::publish::Publisher;
+use super::second::Second;
 use super::signing::{Signed, Signing};
 use super::tail::{Tail, broken};
 use super::volume::Lock;
@@ -43,6 +44,8 @@ pub(super) type Tallies = BTreeMap<CameraId, BTreeMap<u64, Tally>>;
 pub(super) struct Core {
     pub(super) state_dir: PathBuf,
     pub(super) segments: PathBuf,
+    /// The slower disc for older footage, if the settings name one.
+    pub(super) second: Option<Second>,
     pub(super) identity: Identity,
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
@@ -94,6 +97,12 @@ pub enum Alarm {
     LogContradicted,
     /// The identity key does not answer, and the records key's time is over.
     RecordsKey,
+    /// The second disc is absent or another: what lies on it is unavailable, and nothing is moved.
+    SecondTierAway,
+    /// The second disc has no room for what should be moved to it.
+    SecondTierFull,
+    /// The second disc refuses, or does not read as it was written.
+    SecondTierFault,
 }
 
 impl Alarm {
@@ -103,6 +112,9 @@ impl Alarm {
         match self {
             Self::LogContradicted => "log-contradicted",
             Self::RecordsKey => "records-key-overdue",
+            Self::SecondTierAway => "second-tier-away",
+            Self::SecondTierFull => "second-tier-full",
+            Self::SecondTierFault => "second-tier-fault",
         }
     }
 }

@@ -40,6 +40,14 @@ pub enum Step {
     WriteCheckpoint,
     /// Moving the static files of an older log aside.
     MoveLog,
+    /// Copying a segment to the second disc, or writing whose disc that is.
+    CopySegment,
+    /// Syncing a copy on the second disc.
+    SyncCopy,
+    /// Syncing a folder of the second disc.
+    SyncCopyFolder,
+    /// Removing a copy that does not count from the second disc.
+    RemoveCopy,
 }
 
 impl Step {
@@ -58,7 +66,12 @@ impl Step {
             // Written again from the index, whole, at the next second.
             | Self::WriteTiles
             | Self::WriteCheckpoint
-            | Self::MoveLog => false,
+            | Self::MoveLog
+            // The copy on the first disc counts until another is whole, synced and read again.
+            | Self::CopySegment
+            | Self::SyncCopy
+            | Self::SyncCopyFolder
+            | Self::RemoveCopy => false,
         }
     }
 

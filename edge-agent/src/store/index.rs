@@ -1,9 +1,15 @@
-//! RocksDB as the store uses it: families, batches, bounded walks. Knows nothing of what rows mean.
+//! RocksDB as the store uses it: families, batches, bounded walks. Knows nothing of what rows mean,
+//! but that those of the site log are packed.
 //!
 //! Memory: 32 MiB of write buffers and 32 MiB of block cache for all families together, 64 MiB of
 //! write-ahead log, 256 open files. Its own log is written before a commit returns and synced by
 //! [`Index::sync`]; recovery keeps every whole batch up to the first torn one.
+//!
+//! Recording comes first: flushes and compactions write no faster than
+//! [`limits::INDEX_COMPACTION_BYTES_PER_SECOND`]. Their threads keep the priority of all others: on a
+//! machine whose cores are taken they would starve, and then RocksDB would hold up the writers.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -13,7 +19,7 @@ use rocksdb::{
 };
 
 use super::StoreError;
-use super::key::Family;
+use super::key::{Family, entry};
 use crate::limits;
 
 /// The open index.
@@ -42,27 +48,59 @@ impl Batch {
 /// A key and its value.
 pub(super) type Row = (Box<[u8]>, Box<[u8]>);
 
+/// How the index lies on the disc, for a program that opens it while no store does.
+#[must_use]
+pub fn layout() -> (Options, Vec<ColumnFamilyDescriptor>) {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_db_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES);
+    options.set_max_total_wal_size(limits::INDEX_LOG_BYTES_MAX);
+    options.set_max_open_files(limits::INDEX_FILES_MAX);
+    options.set_keep_log_file_num(2);
+    options.set_max_background_jobs(2);
+    options.set_ratelimiter(limits::INDEX_COMPACTION_BYTES_PER_SECOND, 100_000, 10);
+    // Small pieces, so that a sync of footage never waits for a whole table file.
+    options.set_bytes_per_sync(1 << 20);
+    options.set_wal_bytes_per_sync(1 << 20);
+    let cache = Cache::new_lru_cache(limits::INDEX_CACHE_BYTES);
+    let families = Family::ALL.map(|family| {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&cache);
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        if family == Family::Log {
+            // Records of one kind are alike: more of them in a block compress better.
+            blocks.set_block_size(limits::INDEX_LOG_BLOCK_BYTES);
+        }
+        let mut options = Options::default();
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES / 4);
+        options.set_block_based_table_factory(&blocks);
+        ColumnFamilyDescriptor::new(family.name(), options)
+    });
+    (options, families.into())
+}
+
+/// A value as its family keeps it.
+fn kept(family: Family, value: &[u8]) -> Cow<'_, [u8]> {
+    if family == Family::Log { Cow::Owned(entry::pack(value)) } else { Cow::Borrowed(value) }
+}
+
+/// A value as it was given.
+fn given(family: Family, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    if family != Family::Log {
+        return Ok(value);
+    }
+    entry::unpack(&value).ok_or_else(|| StoreError::Fatal {
+        what: "reading the index's log".into(),
+        source: io::Error::other("a record does not unpack; move the index away"),
+    })
+}
+
 impl Index {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_db_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES);
-        options.set_max_total_wal_size(limits::INDEX_LOG_BYTES_MAX);
-        options.set_max_open_files(limits::INDEX_FILES_MAX);
-        options.set_keep_log_file_num(2);
-        options.set_max_background_jobs(2);
-        let cache = Cache::new_lru_cache(limits::INDEX_CACHE_BYTES);
-        let families = Family::ALL.map(|family| {
-            let mut blocks = BlockBasedOptions::default();
-            blocks.set_block_cache(&cache);
-            blocks.set_cache_index_and_filter_blocks(true);
-            let mut options = Options::default();
-            options.set_compression_type(DBCompressionType::Lz4);
-            options.set_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES / 4);
-            options.set_block_based_table_factory(&blocks);
-            ColumnFamilyDescriptor::new(family.name(), options)
-        });
+        let (options, families) = layout();
         let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| {
             let folder = folder.display();
             StoreError::Fatal {
@@ -85,7 +123,7 @@ impl Index {
         let mut out = WriteBatch::default();
         for (family, key, value) in &batch.0 {
             match value {
-                Some(value) => out.put_cf(&self.family(*family), key, value),
+                Some(value) => out.put_cf(&self.family(*family), key, kept(*family, value)),
                 None => out.delete_cf(&self.family(*family), key),
             }
         }
@@ -98,7 +136,8 @@ impl Index {
     }
 
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(&self.family(family), key).map_err(|e| unreadable(family, e))
+        let value = self.db.get_cf(&self.family(family), key).map_err(|e| unreadable(family, e))?;
+        value.map(|value| given(family, value)).transpose()
     }
 
     /// Rows from `lower` up to but without `upper`, in order. No `upper`: to the family's end.
@@ -144,7 +183,10 @@ impl Index {
         self.db
             .iterator_cf_opt(&self.family(family), options, mode)
             .take(if empty { 0 } else { usize::MAX })
-            .map(move |row| row.map_err(|e| unreadable(family, e)))
+            .map(move |row| {
+                let (key, value) = row.map_err(|e| unreadable(family, e))?;
+                Ok((key, given(family, value.into_vec())?.into_boxed_slice()))
+            })
     }
 }
 

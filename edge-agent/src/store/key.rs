@@ -5,7 +5,7 @@
 //! | [`link`] | `links` | camera seq | a segment, gap or erased segment, and where its record lies |
 //! | [`moment`] | `moments` | camera kind time seq | nothing: finds links by time |
 //! | [`expiry`] | `expiry` | end camera seq | what retention must know of a stored segment |
-//! | [`entry`] | `log` | place | an envelope: the body of a site log's entry |
+//! | [`entry`] | `log` | place | an envelope, packed: the body of a site log's entry |
 //! | [`commitment`] | `entries` | place | what stands in the log's tree for it |
 //! | [`hash`] | `tree` | number | a stored hash of the log's tree |
 //! | [`head`] | `heads` | camera | the chain's last link |
@@ -16,6 +16,7 @@
 //! | [`signer`] | `signers` | key id | a key of this site, and its certificate's place |
 //! | [`mask`] | `masks` | camera | what covers its picture, as last recorded |
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
+//! | [`second`] | `second` | mark camera seq | which disc a segment lies on, if not the first |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //!
 //! Integers are big-endian, so that keys sort; signed ones have their top bit flipped. Camera names
@@ -34,6 +35,7 @@ pub(crate) mod link;
 pub(crate) mod mask;
 pub(crate) mod moment;
 pub(crate) mod opened;
+pub(crate) mod second;
 pub(crate) mod signer;
 pub(crate) mod tally;
 
@@ -70,11 +72,13 @@ pub(crate) enum Family {
     Masks,
     /// [`fact`].
     Facts,
+    /// [`second`].
+    Second,
 }
 
 impl Family {
     /// Every family.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Links,
         Self::Moments,
         Self::Expiry,
@@ -89,6 +93,7 @@ impl Family {
         Self::Signers,
         Self::Masks,
         Self::Facts,
+        Self::Second,
     ];
 
     /// Its name in RocksDB. Never changes.
@@ -109,6 +114,7 @@ impl Family {
             Self::Signers => "signers",
             Self::Masks => "masks",
             Self::Facts => "facts",
+            Self::Second => "second",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! the log is whole, and shows where the rebuilt one departs from it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::{Family, fact, link};
 use super::recover::Recovery;
 use super::signing::Signed;
-use super::{path, salvage};
+use super::{path, salvage, second};
 use crate::seal::key_ring;
 
 /// Links in complete files of `camera` that continue its chain: the index was restored from an
@@ -46,7 +46,10 @@ pub(super) fn adopt(
             continue;
         }
         let adopted = match skim(&file) {
-            Ok(Some(found)) => link_found(core, camera, line, seq, &found, Rule::Continues)?,
+            Ok(Some(found)) => {
+                second::note_found(core, camera, found.epoch, seq, &file)?;
+                link_found(core, camera, line, seq, &found, Rule::Continues)?
+            }
             Ok(None) | Err(_) => false,
         };
         if adopted {
@@ -74,7 +77,10 @@ pub(super) fn rebuild(core: &mut Core, recovery: &mut Recovery) -> Result<(), St
         let found = skim(&file).ok().flatten();
         let mut line = lock(&core.lines[&camera]);
         let kept = match &found {
-            Some(found) => link_found(core, &camera, &mut line, seq, found, Rule::Later)?,
+            Some(found) => {
+                second::note_found(core, &camera, found.epoch, seq, &file)?;
+                link_found(core, &camera, &mut line, seq, found, Rule::Later)?
+            }
             None => false,
         };
         drop(line);
@@ -224,26 +230,34 @@ fn skim(file: &Path) -> io::Result<Option<Found>> {
 
 /// The camera's segment files in hours from `from` on, by place in the chain.
 fn files(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(Seq, PathBuf)>, StoreError> {
-    let folder = core.segments.join(camera.name());
-    let first_hour = path::hour_folder(&core.segments, camera, from);
-    let first_day = first_hour.parent().unwrap_or(&folder).to_owned();
     let mut found = Vec::new();
-    // Day and hour names sort as time does.
-    for day in list(&folder)?.into_iter().filter(|day| *day >= first_day) {
-        for hour in list(&day)?.into_iter().filter(|hour| *hour >= first_hour) {
-            let seqs = list(&hour)?.into_iter().filter_map(|f| Some((path::seq_of(&f)?, f)));
-            found.extend(seqs);
+    for root in second::roots(core) {
+        let folder = root.join(camera.name());
+        let first_hour = path::hour_folder(root, camera, from);
+        let first_day = first_hour.parent().unwrap_or(&folder).to_owned();
+        // Day and hour names sort as time does.
+        for day in list(&folder)?.into_iter().filter(|day| *day >= first_day) {
+            for hour in list(&day)?.into_iter().filter(|hour| *hour >= first_hour) {
+                let seqs = list(&hour)?.into_iter().filter_map(|f| Some((path::seq_of(&f)?, f)));
+                found.extend(seqs);
+            }
         }
     }
-    found.sort();
+    // Stable: of two copies the first disc's stays.
+    found.sort_by_key(|(seq, _)| *seq);
+    found.dedup_by_key(|(seq, _)| *seq);
     Ok(found)
 }
 
-fn cameras_on_disc(core: &Core) -> Result<Vec<CameraId>, StoreError> {
+fn cameras_on_disc(core: &Core) -> Result<BTreeSet<CameraId>, StoreError> {
     let site = core.identity.site();
-    let names = list(&core.segments)?;
-    let names = names.iter().filter(|path| path.is_dir()).filter_map(|path| path.file_name());
-    Ok(names.filter_map(|name| CameraId::new(site, name.to_str()?).ok()).collect())
+    let mut cameras = BTreeSet::new();
+    for root in second::roots(core) {
+        let folders = list(root)?;
+        let names = folders.iter().filter(|path| path.is_dir()).filter_map(|path| path.file_name());
+        cameras.extend(names.filter_map(|name| CameraId::new(site, name.to_str()?).ok()));
+    }
+    Ok(cameras)
 }
 
 /// What a folder holds, sorted; nothing if it is not there or no folder.

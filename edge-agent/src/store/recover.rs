@@ -26,9 +26,10 @@ use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
 use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
+use super::second::Second;
 use super::tail::{self, Tail};
 use super::volume::{self, Verdict};
-use super::{StoreError, erase, holds, publish, rebuild, signing};
+use super::{StoreError, erase, holds, publish, rebuild, second, signing};
 use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
@@ -57,7 +58,7 @@ pub(super) fn open(
     identity: Identity,
     clock: Clock,
     cameras: &[CameraId],
-    disc: Arc<dyn Disc>,
+    (disc, second): (Arc<dyn Disc>, Option<&Path>),
 ) -> Result<(Arc<Core>, Recovery), StoreError> {
     if let Some(other) = cameras.iter().find(|c| c.site() != identity.site()) {
         let site = identity.site();
@@ -71,6 +72,7 @@ pub(super) fn open(
     let mut core = Core {
         state_dir: state_dir.to_owned(),
         segments: state_dir.join("segments"),
+        second: second.map(|folder| Second::new(folder, verdict.volume())),
         lines: lines(&index, identity.site(), cameras)?,
         epochs: Mutex::default(),
         origin: origin(&index, &identity)?,
@@ -111,6 +113,7 @@ fn bring_in_order(
         orderly: core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !lost),
         ..Recovery::default()
     };
+    second::look(core)?;
     let continues = publish::look_back(core, first)?;
     keep_fact(core, fact::ORIGIN, core.origin.as_bytes())?;
     signing::greet(core)?;
@@ -123,6 +126,7 @@ fn bring_in_order(
         set_volume(core, volume)?;
     }
     holds::match_files(core)?;
+    second::settle(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;
     say_missed(core, cameras, recovery.orderly)?;

@@ -3,6 +3,7 @@
 mod faults;
 mod log;
 mod never_forks;
+mod second;
 mod stories;
 mod torn;
 
@@ -62,6 +63,18 @@ impl Site {
         let site = "east".parse().unwrap();
         let identity = Identity::load(self.folder(), &site, "watchhouse.example", config)?;
         Store::open_on(self.folder(), identity, self.clock.clone(), &self.cameras, disc)
+    }
+
+    /// Starts with a second disc mounted at `second`.
+    pub(crate) fn start_tiered(
+        &self,
+        second: &Path,
+        disc: Arc<dyn Disc>,
+    ) -> Result<(Store, Recovery), StoreError> {
+        let site = "east".parse().unwrap();
+        let identity = Identity::load(self.folder(), &site, "watchhouse.example", b"config")?;
+        let (clock, discs) = (self.clock.clone(), (disc, Some(second)));
+        Store::open_tiered(self.folder(), identity, clock, &self.cameras, discs)
     }
 
     pub(crate) fn ext_01(&self) -> &CameraId {

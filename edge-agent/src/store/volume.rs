@@ -41,9 +41,9 @@ pub(super) fn lock(state_dir: &Path) -> Result<Lock, StoreError> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VolumeFile {
-    volume: String,
-    site: SiteId,
+pub(super) struct VolumeFile {
+    pub(super) volume: String,
+    pub(super) site: SiteId,
 }
 
 /// What was found where.
@@ -62,6 +62,15 @@ pub(super) enum Verdict {
     New(String),
     /// The index is new beside footage: rebuild it.
     IndexLost(String),
+}
+
+impl Verdict {
+    /// The store's identity.
+    pub(super) fn volume(&self) -> &str {
+        match self {
+            Self::Same(volume) | Self::New(volume) | Self::IndexLost(volume) => volume,
+        }
+    }
 }
 
 /// Reads what the folders say.
