@@ -68,10 +68,10 @@ pub(in crate::store) fn move_there(
     for row in rows {
         match copy(core, root, row, pace) {
             Ok(Copied::Whole) => copied.push(row.clone()),
-            // Erased meanwhile: it goes wherever it lies.
-            Ok(Copied::Unlike(_)) if stored(core, camera, row.seq)?.is_none() => {}
-            Ok(Copied::Unlike(why)) => moved.stayed.push((row.seq, why)),
             Err(error) if error.is_fatal() => return Err(error),
+            // Erased meanwhile, and its copies with it: no disc is at fault.
+            Ok(Copied::Unlike(_)) | Err(_) if stored(core, camera, row.seq)?.is_none() => {}
+            Ok(Copied::Unlike(why)) => moved.stayed.push((row.seq, why)),
             Err(error) => {
                 moved.refused = Some(error);
                 break;

@@ -63,7 +63,7 @@ fn footage_moves_at_its_age_and_again_when_more_is_of_age() {
     assert_eq!(on_second(&site, &store, second.path()), there + 8);
     // Asked to stop, it stops.
     site.clock.advance_ms(24 * 3_600_000);
-    let mut stopped = Mover::new(store, site.clock.clone(), RULES, 0);
+    let mut stopped = Mover::new(store, site.clock, RULES, 0);
     assert_eq!(stopped.turn(&|| true).unwrap().moved, 0);
 }
 
