@@ -5,13 +5,16 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+mod index;
 mod ingest;
 mod log;
 mod overhead;
+mod soak;
+mod still;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest", "log", "overhead", "verify"];
+pub const NAMES: &[&str] = &["index", "ingest", "log", "overhead", "soak", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -49,6 +52,14 @@ pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
         "log" => {
             let folder = folder.to_owned();
             tokio::task::spawn_blocking(move || log::run(&folder)).await?
+        }
+        "index" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || index::run(&folder)).await?
+        }
+        "soak" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || soak::run(&folder)).await?
         }
         "verify" => verify::run(folder).await,
         other => bail!("no benchmark {other}"),
