@@ -3,7 +3,8 @@
 //! Everything behind the network is the recorder's own; the pictures are small and the state folder
 //! is in memory, so that a week passes in minutes. What the process holds must not grow.
 //!
-//! The first day fills caches and write buffers: it is the warm-up. After it, the line through the
+//! The first day fills caches and write buffers, and its log is read at its end as a controller that
+//! had been away would, as every day's is: it is the warm-up. After it, the line through the
 //! hourly samples must rise by less than 1 % a day, and nothing by more than 64 MB.
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ fn week(state: &Path) -> Result<Vec<f64>> {
         .collect::<Result<_>>()?;
     let mut samples = Vec::new();
     let mut frames = 0;
+    let mut copied = 0;
     for minute in 0..DAYS * 24 * 60 {
         for _ in 0..FRAMES_PER_MINUTE {
             for still in &mut stills {
@@ -109,6 +111,9 @@ fn week(state: &Path) -> Result<Vec<f64>> {
             let swept = sweeper.sweep_with(u64::MAX)?;
             ensure!(swept.early.is_empty() && !swept.clock_doubted, "{swept:?}");
         }
+        if minute % 1440 == 1439 {
+            copied = copy_log(&store, copied)?;
+        }
         if minute % 60 == 59 {
             samples.push(held_bytes()?);
         }
@@ -122,6 +127,16 @@ fn week(state: &Path) -> Result<Vec<f64>> {
     ensure!(stats.log_size > DAYS * 24 * 60 * CAMERAS as u64, "only {} records", stats.log_size);
     store.stop()?;
     Ok(samples)
+}
+
+/// Reads the log from an entry on as a controller would; gives its end.
+fn copy_log(store: &Store, mut from: u64) -> Result<u64> {
+    while from < store.log_size() {
+        let entries = store.log_read(from, 1000, 1 << 20)?;
+        ensure!(!entries.is_empty(), "entry {from} is not to be read");
+        from += entries.len() as u64;
+    }
+    Ok(from)
 }
 
 /// What the process holds of its own, by `proc(5)` `status`: neither files nor the folder in memory.
