@@ -7,8 +7,9 @@
 //! | `config/hold.rs` | `[hold]`: how much of the disc held footage may take |
 //! | `config/mask.rs` | `[mask]`: how many threads mask, and with which encoder |
 //! | `config/identity.rs` | `[identity]`: where the site's identity key lies |
-//! | `config/site_key.rs` | `[site_key]`: where the key lies that all footage keys are under |
 //! | [`retention`] | `[[retention]]`: for how long each class of camera's footage is kept |
+//! | `config/second_tier.rs` | `[second_tier]`: a slower disc for older footage |
+//! | `config/site_key.rs` | `[site_key]`: where the key lies that all footage keys are under |
 //!
 //! Secrets are never in the file: it names the files that hold them.
 
@@ -27,12 +28,14 @@ mod hold;
 mod identity;
 mod mask;
 pub mod retention;
+mod second_tier;
 mod site_key;
 
 pub use camera::{Camera, Masking, Place};
 pub use evidence::{BadDomain, Domain};
 pub use identity::{Identity, Token};
 pub use retention::{Class, Classes};
+pub use second_tier::SecondTier;
 pub use site_key::SiteKey;
 
 /// The law's ceiling: nothing unheld is kept longer.
@@ -63,6 +66,8 @@ pub struct Config {
     pub mask: crate::mask::Settings,
     /// For how long each class of camera's footage is kept.
     pub classes: Classes,
+    /// A slower disc for older footage, if there is one.
+    pub second_tier: Option<SecondTier>,
     /// Bytes per second that pulls may use; 0: no limit.
     pub pull_bytes_per_second: u64,
     /// How much of the disc held footage may take.
@@ -117,6 +122,12 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let site_key = top.section("site_key", site_key::read);
         let domain = top.section("evidence", evidence::read);
         let (recording, retain_s) = top.section("recording", recording);
+        let second_tier = top.section("second_tier", second_tier::read);
+        if let (Some(tier), Some(state_dir)) = (&second_tier, &state_dir)
+            && second_tier::overlaps(&tier.path, state_dir)
+        {
+            top.object("second_tier", "path: it lies with the first disc's footage");
+        }
         let scrub = top.section("scrub", scrub);
         let mask = top.section("mask", mask::read);
         let classes = retention::read(top, retain_s);
@@ -139,6 +150,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             scrub,
             mask,
             classes,
+            second_tier,
             pull_bytes_per_second,
             hold_budget,
             cameras: cameras.into_iter().collect::<Option<_>>()?,
@@ -323,6 +335,24 @@ mod tests {
         }
         let plain = EXAMPLE.replace("rtsps://", "rtsp://");
         assert!(parse(&plain).unwrap_err().to_string().contains("the address is not rtsps://"));
+    }
+
+    #[test]
+    fn a_second_disc_is_optional_and_lies_elsewhere() {
+        assert_eq!(parse(EXAMPLE).unwrap().second_tier, None);
+        let with = |body: &str| parse(&EXAMPLE.replace("[link]", &format!("{body}\n[link]")));
+        let read = with("[second_tier]\npath = \"/srv/second\"\nafter = \"36h\"").unwrap();
+        let tier = read.second_tier.unwrap();
+        assert_eq!((tier.path.as_path(), tier.after_s), (Path::new("/srv/second"), 36 * 3600));
+        for (wrong, expected) in [
+            ("path = \"second\"", "second_tier.path: must begin at the root"),
+            ("path = \"/srv\"\nafter = \"1h\"", "second_tier.after: must be from 2h to 31d"),
+            ("path = \"/var/lib/watchhouse/segments/b\"", "it lies with the first disc's"),
+            ("paths = \"/srv\"", "second_tier.paths: unknown key"),
+        ] {
+            let said = with(&format!("[second_tier]\n{wrong}")).unwrap_err().to_string();
+            assert!(said.contains(expected), "{expected} not in:\n{said}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | [`retention`] | erases exactly what may be erased |
 //! | [`scrub`] | reads footage again, and has what is damaged replaced |
 //! | [`dispose`] | says what lies on a disc that is taken out, for whoever shreds it |
+//! | [`tier`] | moves older footage to a second disc, if there is one |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -33,4 +34,5 @@ pub mod scrub;
 pub mod seal;
 pub mod segment;
 pub mod store;
+pub mod tier;
 pub mod witness;

@@ -96,3 +96,26 @@ pub const RESIDUE_US: i64 = 3_600_000_000;
 
 /// Orders wait this long for each other, milliseconds: each rotation wears the token.
 pub const ORDER_PAUSE_MS: u64 = 60_000;
+
+/// Bytes that the index's flushes and compactions write a second: recording adds 70 kB a second, and
+/// a disc that writes 150 MB a second keeps half for footage.
+pub const INDEX_COMPACTION_BYTES_PER_SECOND: i64 = 64 << 20;
+
+/// Segments of one camera that move to the second disc in one step: one synced batch for each of three
+/// turns, and half a gigabyte at 5 Mbit/s.
+pub const TIER_GROUP_SEGMENTS: usize = 16;
+
+/// Rows that a step of moving looks at.
+pub const TIER_LOOK_SEGMENTS: usize = 512;
+
+/// Steps in one turn: 8 192 segments, of which 67 a minute fall due.
+pub const TIER_STEPS_MAX: usize = 16;
+
+/// Seconds between turns.
+pub const TIER_SECONDS: u64 = 10;
+
+/// Footage younger than two hours never moves: the hour being written, and the one before it.
+pub const TIER_YOUNGEST_US: i64 = 2 * 3_600_000_000;
+
+/// A block of the site log: ten packed records, read and unpacked in 30 us.
+pub const INDEX_LOG_BLOCK_BYTES: usize = 16 << 10;

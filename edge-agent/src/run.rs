@@ -16,9 +16,10 @@ use crate::retention::admission::{self, AdmissionError};
 use crate::retention::{self, Board, Grace, Sweeper, Watchdog, watchdog};
 use crate::scrub::{self, Scrubber};
 use crate::seal::{Identity, KeyError, identity_key, root};
-use crate::store::{RealDisc, Store};
+use crate::store::{Places, Store};
+use crate::tier::{self, Mover};
 use crate::witness::{Witness, WitnessError};
-use crate::{camera, link, mask, record};
+use crate::{camera, limits, link, mask, record};
 
 /// Segments are closed and signed within this, or recovery does it at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -87,7 +88,8 @@ fn start_retention(
     let sweeper = Sweeper::new(store.clone(), clock.clone(), rules.clone());
     let sweeper = sweeper.with_grace(grace.clone());
     let recorded = config.cameras.iter().map(|c| (c.id.clone(), c.expected_kbps)).collect();
-    let settings = watchdog::Settings { rules, recorded };
+    let second_reserve_bytes = config.second_tier.as_ref().map_or(0, |t| t.reserve_free_bytes);
+    let settings = watchdog::Settings { rules, recorded, second_reserve_bytes };
     let watchdog = Watchdog::new(store.clone(), clock.clone(), settings, sweeper.last());
     let board = watchdog.board();
     tasks.spawn("retention", sweeper.run(tasks.clone()));
@@ -107,10 +109,10 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     let cameras: Vec<CameraId> = config.cameras.iter().map(|c| c.id.clone()).collect();
     let root = root::open(&config.site_key, &state_dir)
         .with_context(|| format!("{}: the site key", state_dir.display()))?;
-    let disc = Arc::new(RealDisc);
-    let (store, recovery) =
-        Store::open_with(&state_dir, identity, clock.clone(), &cameras, disc, root)
-            .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
+    let second = config.second_tier.as_ref().map(|tier| tier.path.as_path());
+    let places = Places { root, second, ..Places::of(&state_dir) };
+    let (store, recovery) = Store::open_with(&state_dir, identity, clock.clone(), &cameras, places)
+        .with_context(|| format!("{}: the store cannot be opened", state_dir.display()))?;
     tracing::info!(site = %config.site, cameras = cameras.len(), ?recovery, "recording");
     let (fatal, mut failures) = mpsc::channel(4);
     let mask = mask_pool(&config, &clock, &fatal).await?;
@@ -134,6 +136,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     store.set_hold_budget(config.hold_budget);
     let grace = Grace::at_start(clock.tick());
     let retention = start_retention(&config, &store, &clock, &grace, &tasks);
+    start_mover(&config, &store, &clock, &tasks);
     let copies = link::Copies::default();
     read_in(&parts);
     scrub(&parts, config.scrub, copies.clone())?;
@@ -221,6 +224,23 @@ fn keep_keys_in_memory() {
         .and_then(|()| setrlimit(Resource::Core, none));
     if let Err(error) = kept {
         tracing::warn!(%error, "core dumps could not be forbidden: one would hold keys");
+    }
+}
+
+/// Starts moving older footage to the second disc, if there is one.
+fn start_mover(config: &Config, store: &Store, clock: &Clock, tasks: &Tasks) {
+    let Some(settings) = &config.second_tier else { return };
+    let rules = tier_rules(settings, &config.recording);
+    let mover = Mover::new(store.clone(), clock.clone(), rules, settings.bytes_per_second);
+    tasks.spawn("second tier", mover.run(tasks.clone()));
+}
+
+fn tier_rules(settings: &config::SecondTier, recording: &config::Recording) -> tier::Rules {
+    tier::Rules {
+        after_us: i64::try_from(settings.after_s).unwrap_or(i64::MAX / 1_000_000) * 1_000_000,
+        first_reserve_bytes: recording.reserve_free_bytes.saturating_mul(2),
+        second_reserve_bytes: settings.reserve_free_bytes,
+        youngest_us: limits::TIER_YOUNGEST_US,
     }
 }
 

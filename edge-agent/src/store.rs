@@ -11,6 +11,7 @@
 //! disposals/                                          discs taken out of service, see `disposals`
 //! volume.json, segments/volume.json                   which belong together, see `volume`
 //! index-aside-<n>/                                    an index that was damaged or older, for the record
+//! second.json                                         that there is a second disc, see `second`
 //! ```
 //!
 //! # Invariants (held by [`Store::check`], run after every step of the tests)
@@ -42,6 +43,7 @@
 //! | checkpoint | one synced row · tiles · sign · replace `log/checkpoint` |
 //! | damage found | sign · one synced batch (log, damaged) |
 //! | damage repaired | check the copy · replace the file, synced · sign · one synced batch |
+//! | move | one synced batch: intent · copy, sync, read again on the second disc · one synced batch: it counts · unlink the first copy · sync folder · forget intent |
 //! | erase | sign · one synced batch (log, link erased, condemned, hour marked) · unlink · sync folder · forget condemned |
 //! | rotate keys | next site key · survivors' keys · sign · one synced batch (log, mark) · key ring · destroy site key · forget marks |
 //!
@@ -76,6 +78,7 @@ mod rebuild;
 mod recover;
 mod rotate;
 mod salvage;
+mod second;
 mod signing;
 mod tail;
 #[cfg(test)]
@@ -108,6 +111,8 @@ pub use error::StoreError;
 pub(crate) use expiring::Expiring;
 pub use glance::{Glance, glance};
 pub use holds::{PlaceHold, reaches};
+pub use index::layout;
+pub use key::entry::pack;
 pub use key::erasures::Erasures;
 pub use key::expiry::SegmentRow;
 pub use oldest::Unheld;
@@ -118,9 +123,29 @@ pub use rebuild::Reading;
 pub use recover::Recovery;
 pub use rotate::{KeyState, Rotation};
 pub use salvage::Salvaged;
+pub use second::Moved;
 
 use self::core::Core;
 use crate::seal::{FileRoot, Identity, Root};
+
+/// Where a store lies, beside its state folder.
+pub struct Places<'a> {
+    /// What acts on the discs.
+    pub disc: Arc<dyn Disc>,
+    /// Where the site key is kept.
+    pub root: Box<dyn Root>,
+    /// Where a second disc for older footage is mounted.
+    pub second: Option<&'a Path>,
+}
+
+impl Places<'_> {
+    /// The machine's discs, the site key in a file, and no second disc.
+    #[must_use]
+    pub fn of(state_dir: &Path) -> Self {
+        let root = Box::new(FileRoot::new(&state_dir.join("keys")));
+        Self { disc: Arc::new(RealDisc), root, second: None }
+    }
+}
 
 /// The store of one site. Cheap to clone; every method blocks, so call it from a thread that may.
 #[derive(Clone)]
@@ -154,23 +179,22 @@ impl Store {
         cameras: &[CameraId],
         disc: Arc<dyn Disc>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let root = Box::new(FileRoot::new(&state_dir.join("keys")));
-        Self::open_with(state_dir, identity, clock, cameras, disc, root)
+        let places = Places { disc, ..Places::of(state_dir) };
+        Self::open_with(state_dir, identity, clock, cameras, places)
     }
 
-    /// As [`Self::open_on`], with the site key where `root` keeps it.
+    /// As [`Self::open_on`], with the site key and a second disc where `places` says.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As [`Self::open`]. A second disc that is absent or another is an alarm and no error.
     pub fn open_with(
         state_dir: &Path,
         identity: Identity,
         clock: Clock,
         cameras: &[CameraId],
-        disc: Arc<dyn Disc>,
-        root: Box<dyn Root>,
+        places: Places<'_>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, disc, root)?;
+        let (core, recovery) = recover::open(state_dir, identity, clock, cameras, places)?;
         Ok((Self { core }, recovery))
     }
 
@@ -470,6 +494,20 @@ impl Store {
     /// `DiscFault`.
     pub fn space(&self) -> Result<Space, StoreError> {
         erase::free_bytes(&self.core)
+    }
+
+    /// How full the second disc is; none without one, or while it is away.
+    ///
+    /// # Errors
+    /// `DiscFault`.
+    pub fn second_space(&self) -> Result<Option<Space>, StoreError> {
+        second::space(&self.core)
+    }
+
+    /// How the second disc is: nothing without one, `here`, or why it is away.
+    #[must_use]
+    pub fn second_state(&self) -> Option<String> {
+        second::state(&self.core)
     }
 
     /// Stored segments that are known to be damaged, and what is wrong with each.

@@ -6,13 +6,16 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 mod force;
+mod index;
 mod ingest;
 mod log;
 mod overhead;
+mod soak;
+mod still;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["force", "ingest", "log", "overhead", "verify"];
+pub const NAMES: &[&str] = &["force", "index", "ingest", "log", "overhead", "soak", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -51,6 +54,14 @@ pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
         "log" => {
             let folder = folder.to_owned();
             tokio::task::spawn_blocking(move || log::run(&folder)).await?
+        }
+        "index" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || index::run(&folder)).await?
+        }
+        "soak" => {
+            let folder = folder.to_owned();
+            tokio::task::spawn_blocking(move || soak::run(&folder)).await?
         }
         "verify" => verify::run(folder).await,
         other => bail!("no benchmark {other}"),

@@ -7,7 +7,7 @@ use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
 use crate::retention::Standing;
-use crate::store::{Held, Stats};
+use crate::store::{Held, Space, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
 const ALARMS_MAX: usize = 64;
@@ -18,17 +18,21 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let looked = tokio::task::spawn_blocking(move || {
         let stats = store.stats();
         let space = store.space();
+        let second = store.second_space().ok().flatten();
         let scrubbed = store.scrubbed().ok();
-        (stats, space, scrubbed, store.held())
+        (stats, (space, second), scrubbed, store.held())
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
-    let (stats, space, scrubbed, held) = match looked.await {
-        Ok((stats, space, scrubbed, held)) => {
-            (stats.unwrap_or_default(), space.ok(), scrubbed, held.unwrap_or_default())
+    let (stats, (space, second), scrubbed, held) = match looked.await {
+        Ok((stats, (space, second), scrubbed, held)) => {
+            let (stats, held) = (stats.unwrap_or_default(), held.unwrap_or_default());
+            (stats, (space.ok(), second), scrubbed, held)
         }
-        Err(_) => (Stats::default(), None, None, Held::default()),
+        Err(_) => (Stats::default(), (None, None), None, Held::default()),
     };
-    let (free_bytes, total_bytes) = space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
+    let bytes = |space: Option<Space>| space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
+    let (free_bytes, total_bytes) = bytes(space);
+    let (second_free_bytes, second_total_bytes) = bytes(second);
     let identity = parts.store.identity();
     let now = parts.clock.now();
     let quality = parts.clock.quality();
@@ -59,6 +63,9 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         early_erased_us: us(retention.erasures.early_at),
         late_erased: retention.erasures.late,
         late_erased_us: us(retention.erasures.late_at),
+        second_state: parts.store.second_state().unwrap_or_default(),
+        second_free_bytes,
+        second_total_bytes,
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use custody::{CameraId, WallTime};
 
@@ -92,7 +94,9 @@ pub fn look(
     let stored_bytes: u64 = seen.hours.values().flat_map(|hours| hours.values()).sum();
     let disc_bytes = match disc_bytes {
         Some(bytes) => bytes,
-        None if exists => free_bytes(config)?.saturating_add(stored_bytes),
+        None if exists => {
+            free_bytes(config)?.saturating_add(stored_bytes).saturating_add(second_bytes(config))
+        }
         None => return Err(AdmissionError::NoDisc(state_dir.clone())),
     };
     let room_bytes =
@@ -112,6 +116,19 @@ fn free_bytes(config: &Config) -> Result<u64, AdmissionError> {
         Ok(stat) => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
         Err(error) => Err(AdmissionError::Disc { path, source: error.into() }),
     }
+}
+
+/// What a second disc has room for; nothing where none is mounted, which alarms when the agent runs.
+fn second_bytes(config: &Config) -> u64 {
+    let Some(second) = &config.second_tier else { return 0 };
+    let disc = |path: &Path| fs::metadata(path).map(|it| it.dev()).ok();
+    let first = disc(&config.state_dir.join("segments")).or_else(|| disc(&config.state_dir));
+    if !second.path.is_dir() || disc(&second.path) == first {
+        return 0;
+    }
+    rustix::fs::statvfs(&second.path).map_or(0, |stat| {
+        stat.f_bavail.saturating_mul(stat.f_frsize).saturating_sub(second.reserve_free_bytes)
+    })
 }
 
 /// Bytes in hours that a hold reaches: they may never come free.

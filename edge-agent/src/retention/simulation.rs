@@ -233,6 +233,7 @@ fn live(model: &mut Model, day: u64) {
                 camera: model.ids[n].clone(),
                 from: at(5 * SLOTS_A_DAY),
                 to: at(6 * SLOTS_A_DAY),
+                grounds: None,
                 at: at(10 * SLOTS_A_DAY),
             };
             model.holds = (0..5).map(hold).collect();

@@ -184,9 +184,15 @@ impl Sweeper {
                 swept.more = true;
                 return Ok(());
             }
-            let plan = plan::plan(&rows, held, now, &self.rules, *free_bytes);
+            // Footage on a second disc goes when it is due; before that it makes no room for recording.
+            let (here, there) = self.store.by_disc(rows)?;
+            let plan = plan::plan(&here, held, now, &self.rules, *free_bytes);
             *budget = budget.saturating_sub(self.carry_out(&plan, swept)?);
             *free_bytes = free_bytes.saturating_add(plan.frees_bytes);
+            if !walk.is_for_room() && !there.is_empty() {
+                let plan = plan::plan(&there, held, now, &self.rules, u64::MAX);
+                *budget = budget.saturating_sub(self.carry_out(&plan, swept)?);
+            }
         }
         Ok(())
     }

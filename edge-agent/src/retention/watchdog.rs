@@ -81,6 +81,8 @@ pub struct Settings {
     pub rules: Rules,
     /// The cameras that are recorded, and what each is expected to send, if the settings say.
     pub recorded: BTreeMap<CameraId, Option<u64>>,
+    /// What stays free on a second disc.
+    pub second_reserve_bytes: u64,
 }
 
 /// Looks after one store.
@@ -113,8 +115,11 @@ impl Watchdog {
     /// # Errors
     /// As the store says; no alarm has changed then but `sweep-overdue`.
     pub fn look(&mut self) -> Result<Standing, StoreError> {
-        let free_bytes = self.store.space().map(|space| space.free_bytes);
-        self.look_with(free_bytes?)
+        let free_bytes = self.store.space()?.free_bytes;
+        // The ring runs over both discs: what the first has no room for moves to the second.
+        let second = self.store.second_space()?.map_or(0, |space| space.free_bytes);
+        let second = second.saturating_sub(self.settings.second_reserve_bytes);
+        self.look_with(free_bytes.saturating_add(second))
     }
 
     /// As [`Self::look`], with so many bytes free.

@@ -15,7 +15,7 @@ use super::core::{Alarm, Core, Holds, lock};
 use super::erase;
 use super::holds::{PlaceHold, reaches};
 use super::key::link::LinkRow;
-use super::read;
+use super::{read, second};
 use crate::limits;
 
 /// How much of the disc held footage may take.
@@ -23,7 +23,7 @@ use crate::limits;
 pub enum HoldBudget {
     /// So many bytes.
     Bytes(u64),
-    /// This part of the segments' disc, per cent.
+    /// This part of the segments' discs, per cent; of a second one while it is there.
     Percent(u8),
 }
 
@@ -90,7 +90,10 @@ fn budget_bytes(core: &Core) -> Result<u64, StoreError> {
     let budget = lock(&core.held).budget;
     Ok(match budget {
         HoldBudget::Bytes(bytes) => bytes,
-        HoldBudget::Percent(_) => budget.bytes(erase::free_bytes(core)?.total_bytes),
+        HoldBudget::Percent(_) => {
+            let second = second::space(core)?.map_or(0, |space| space.total_bytes);
+            budget.bytes(erase::free_bytes(core)?.total_bytes.saturating_add(second))
+        }
     })
 }
 

@@ -30,10 +30,11 @@ use super::holds;
 use super::key::condemned::CondemnedRow;
 use super::key::expiry::SegmentRow;
 use super::key::link::{self, LinkRow, Linked};
+use super::key::second::Mark;
 use super::key::tally::Tally;
 use super::key::{Family, Reader, entry, fact, mask};
-use super::path;
 use super::volume::LOST_AND_FOUND;
+use super::{key, path, second};
 
 mod grown;
 mod keys;
@@ -389,7 +390,8 @@ fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> 
     for (camera, seq) in told.links.keys() {
         let Some(row) = row_of(core, camera, *seq) else { continue };
         let Some(of) = row.stored() else { continue };
-        let file = path::segment(&core.segments, camera, of.epoch, *seq);
+        // What lies on a second disc that is away cannot be looked at; an alarm says so.
+        let Ok(file) = second::place(core, camera, of.epoch, *seq) else { continue };
         seen.files += 1;
         if lock(&core.damaged).contains_key(&(camera.clone(), *seq)) {
             // Known, logged, and an alarm.
@@ -414,7 +416,8 @@ fn look_at_files(core: &Core, seen: &mut Checked, told: &Told, depth: Depth) -> 
     expected
 }
 
-fn same_footage(
+/// That a file holds the segment that was signed and logged: its sealed bytes lead to the root.
+pub(super) fn same_footage(
     file: &Path,
     camera: &CameraId,
     seq: Seq,
@@ -441,12 +444,21 @@ fn look_for_strays(
     seen: &mut Checked,
     expected: &BTreeSet<PathBuf>,
 ) -> Result<(), StoreError> {
-    let mut allowed = BTreeSet::from([core.segments.join("volume.json")]);
+    let mut allowed: BTreeSet<_> =
+        second::roots(core).map(|root| root.join("volume.json")).collect();
     let site = core.identity.site();
     for found in core.index.rows(Family::Condemned, Vec::new(), None) {
         let (key, value) = found?;
         if let Some(row) = CondemnedRow::decode(site, &key, &value) {
-            allowed.insert(path::segment(&core.segments, &row.camera, row.epoch, row.seq));
+            let of = |root| path::segment(root, &row.camera, row.epoch, row.seq);
+            allowed.extend(second::roots(core).map(of));
+        }
+    }
+    for found in core.index.rows(Family::Second, Vec::new(), None) {
+        let (key, value) = found?;
+        if let Some((Mark::Moving, row)) = key::second::decode(site, &key, &value) {
+            let of = |root| path::segment(root, &row.camera, row.epoch, row.seq);
+            allowed.extend(second::roots(core).map(of));
         }
     }
     let mut writing = BTreeSet::new();
@@ -461,7 +473,7 @@ fn look_for_strays(
             }
         }
     }
-    let mut pending = vec![core.segments.clone()];
+    let mut pending: Vec<PathBuf> = second::roots(core).map(Path::to_owned).collect();
     while let Some(folder) = pending.pop() {
         for path in super::rebuild::list(&folder)? {
             if path.ends_with(LOST_AND_FOUND) {

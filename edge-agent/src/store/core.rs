@@ -2,8 +2,8 @@
 //!
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
 //! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held`, `unread`, `damaged`,
-//! `erasures` and `alarms` are held for moments, and nothing is taken under them. Only opening, closing
-//! and gaps take a line; appending a fragment
+//! `erasures`, `alarms` and the second disc's state are held for moments, and nothing is taken under
+//! them. Only opening, closing and gaps take a line; appending a fragment
 //! takes no lock.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ use super::key::tally::{self, Tally};
 use super::key::{Family, entry, head, link, mask, of_camera};
 use super::publish::Publisher;
 use super::rebuild::Unread;
+use super::second::Second;
 use super::signing::{Signed, Signing};
 use super::tail::{Tail, broken};
 use super::volume::Lock;
@@ -48,6 +49,8 @@ pub(super) type Tallies = BTreeMap<CameraId, BTreeMap<u64, Tally>>;
 pub(super) struct Core {
     pub(super) state_dir: PathBuf,
     pub(super) segments: PathBuf,
+    /// The slower disc for older footage, if the settings name one.
+    pub(super) second: Option<Second>,
     pub(super) identity: Identity,
     pub(super) ring: KeyRing,
     pub(super) clock: Clock,
@@ -126,6 +129,12 @@ pub enum Alarm {
     UnderFloor,
     /// At the present rates the disc will not hold the floor.
     RetentionAtRisk,
+    /// The second disc is absent or another: what lies on it is unavailable, and nothing is moved.
+    SecondTierAway,
+    /// The second disc has no room for what should be moved to it.
+    SecondTierFull,
+    /// The second disc refuses, or does not read as it was written.
+    SecondTierFault,
 }
 
 impl Alarm {
@@ -143,6 +152,9 @@ impl Alarm {
             Self::SweepOverdue => "sweep-overdue",
             Self::UnderFloor => "under-floor",
             Self::RetentionAtRisk => "retention-at-risk",
+            Self::SecondTierAway => "second-tier-away",
+            Self::SecondTierFull => "second-tier-full",
+            Self::SecondTierFault => "second-tier-fault",
         }
     }
 }

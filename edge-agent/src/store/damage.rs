@@ -22,7 +22,7 @@ use super::disc::Step;
 use super::index::Batch;
 use super::key::expiry::{self, SegmentRow};
 use super::key::{self, Family, Writer, after_prefix, damaged, fact};
-use super::{path, read, rebuild, salvage};
+use super::{path, read, rebuild, salvage, second};
 use crate::limits;
 
 /// Read at once.
@@ -84,6 +84,8 @@ pub enum Verdict {
     Damaged(String),
     /// It is no longer stored.
     Erased,
+    /// It lies on the second disc, which is away.
+    Away,
 }
 
 /// At the start: what is known of damage.
@@ -96,12 +98,14 @@ pub(super) fn load(core: &Core) -> Result<(), StoreError> {
         let Some((of, what)) = damaged::decode(site, &key, &value) else { continue };
         // A repair that power loss cut off has left its copy beside the file.
         if let Some(row) = self::row(core, &of.0, of.1)? {
-            let file = path::segment(&core.segments, &row.camera, row.epoch, row.seq);
-            let aside = file.with_extension("whseg.new");
-            if aside.exists() {
-                core.step(Step::Unlink, format_args!("removing {}", aside.display()), || {
-                    durable::remove(&aside)
-                })?;
+            for root in second::roots(core) {
+                let file = path::segment(root, &row.camera, row.epoch, row.seq);
+                let aside = file.with_extension("whseg.new");
+                if aside.exists() {
+                    core.step(Step::Unlink, format_args!("removing {}", aside.display()), || {
+                        durable::remove(&aside)
+                    })?;
+                }
             }
         }
         lock(&core.damaged).insert(of, what);
@@ -178,7 +182,7 @@ pub(super) fn examine(
     of: &SegmentRow,
     rest: &mut dyn FnMut(u64),
 ) -> Result<Verdict, StoreError> {
-    let file = path::segment(&core.segments, &of.camera, of.epoch, of.seq);
+    let Some(file) = place(core, of)? else { return Ok(Verdict::Away) };
     let signed = signed(core, of)?;
     let reading = format_args!("reading {}", file.display());
     let bytes = core.step(Step::ReadSegment, reading, || read_slowly(&file, rest));
@@ -187,21 +191,37 @@ pub(super) fn examine(
             Ok(()) => return Ok(Verdict::Sound),
             Err(what) => what,
         },
-        Err(StoreError::DiscFault { source, .. }) if is_loss(core, &source) => {
+        Err(StoreError::DiscFault { source, .. }) if is_loss(core, &file, &source) => {
             format!("it does not read: {source}")
         }
         Err(error) => return Err(error),
     };
-    // Erased while it was read.
-    let is_stored = row(core, &of.camera, of.seq)?.is_some();
-    Ok(if is_stored { Verdict::Damaged(what) } else { Verdict::Erased })
+    if row(core, &of.camera, of.seq)?.is_none() {
+        // Erased while it was read.
+        return Ok(Verdict::Erased);
+    }
+    match place(core, of)? {
+        Some(now) if now == file => Ok(Verdict::Damaged(what)),
+        // It was moved while it was read, which happens once.
+        Some(_) => examine(core, of, rest),
+        None => Ok(Verdict::Away),
+    }
+}
+
+/// Where a stored segment's file lies; none on a second disc that is away.
+fn place(core: &Core, of: &SegmentRow) -> Result<Option<PathBuf>, StoreError> {
+    match second::place(core, &of.camera, of.epoch, of.seq) {
+        Ok(file) => Ok(Some(file)),
+        Err(StoreError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether an error of reading is the file's own, and not that of a disc that is away.
-fn is_loss(core: &Core, error: &io::Error) -> bool {
+fn is_loss(core: &Core, file: &Path, error: &io::Error) -> bool {
     const EIO: i32 = 5;
     match error.kind() {
-        io::ErrorKind::NotFound => core.segments.join("volume.json").exists(),
+        io::ErrorKind::NotFound => second::is_mounted(core, file),
         io::ErrorKind::UnexpectedEof => true,
         _ => error.raw_os_error() == Some(EIO),
     }
@@ -309,13 +329,13 @@ pub(super) fn repair(core: &Core, of: &SegmentRow, copy: &[u8]) -> Result<(), St
         what: format!("the second place's copy of segment {} of {}", of.seq, of.camera),
         source: Refusal::new(Code::SealedMalformed, why),
     })?;
-    let file = path::segment(&core.segments, &of.camera, of.epoch, of.seq);
-    // Held from the last look at the row to its end: no erasure comes between.
+    // Held from the last look at the row to its end: no erasure comes between, and no move turns.
     let line = core.line(&of.camera)?;
     if row(core, &of.camera, of.seq)?.is_none() {
         drop(line);
         return forget(core, &of.camera, of.seq);
     }
+    let file = second::place(core, &of.camera, of.epoch, of.seq)?;
     core.step(Step::RepairFile, format_args!("replacing {}", file.display()), || {
         durable::create_folder(&folder(&file))?;
         durable::replace(&file, copy, Reader::Anyone)

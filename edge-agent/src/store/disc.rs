@@ -51,6 +51,14 @@ pub enum Step {
     ReadSegment,
     /// Replacing a damaged segment file by its checked copy.
     RepairFile,
+    /// Copying a segment to the second disc, or writing whose disc that is.
+    CopySegment,
+    /// Syncing a copy on the second disc.
+    SyncCopy,
+    /// Syncing a folder of the second disc.
+    SyncCopyFolder,
+    /// Removing a copy that does not count from the second disc.
+    RemoveCopy,
 }
 
 impl Step {
@@ -76,7 +84,12 @@ impl Step {
             | Self::WriteTiles
             | Self::WriteCheckpoint
             | Self::MoveLog
-            | Self::ReadSegment => false,
+            | Self::ReadSegment
+            // The copy on the first disc counts until another is whole, synced and read again.
+            | Self::CopySegment
+            | Self::SyncCopy
+            | Self::SyncCopyFolder
+            | Self::RemoveCopy => false,
         }
     }
 

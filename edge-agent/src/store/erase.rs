@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use custody::record::{Erase, EraseReason, Record, SegmentRef, Statement};
 use custody::{CameraId, OrderId, Seq};
@@ -20,7 +21,7 @@ use super::key::condemned::CondemnedRow;
 use super::key::erasures::Untimely;
 use super::key::expiry::SegmentRow;
 use super::key::link::{self, FileFacts, LinkRow, Linked};
-use super::{path, read, rotate, untimely, volume};
+use super::{read, rotate, second, untimely, volume};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -109,52 +110,80 @@ fn take_out(
 /// how many.
 pub(super) fn unlink_condemned(core: &Core, limit: usize) -> Result<usize, StoreError> {
     let site = core.identity.site();
-    let rows = core.index.rows(Family::Condemned, Vec::new(), None).take(limit);
-    let rows: Vec<CondemnedRow> = rows
+    let rows = core.index.rows(Family::Condemned, Vec::new(), None);
+    let rows: Vec<(CondemnedRow, Vec<PathBuf>)> = rows
         .filter_map(|row| {
             row.map(|(key, value)| CondemnedRow::decode(site, &key, &value)).transpose()
         })
+        // What lies on a second disc that is away waits for it, and nothing waits behind it.
+        .filter_map(|row| {
+            row.and_then(|row| Ok(second::copies(core, &row)?.map(|files| (row, files))))
+                .transpose()
+        })
+        .take(limit)
         .collect::<Result<_, _>>()?;
-    if !rows.is_empty() {
+    let is_first = |file: &PathBuf| file.starts_with(&core.segments);
+    if rows.iter().any(|(_, files)| files.iter().any(is_first)) {
         // On a disc that is away nothing is missing.
         volume::is_here(core)?;
     }
     let mut batch = Batch::default();
-    let mut folders = BTreeSet::new();
-    for row in &rows {
-        let file = path::segment(&core.segments, &row.camera, row.epoch, row.seq);
-        core.step(Step::Unlink, format_args!("removing {}", file.display()), || {
-            match fs::remove_file(&file) {
+    let mut gone = Vec::with_capacity(rows.len());
+    for (row, files) in rows {
+        match remove(core, &files) {
+            Ok(()) => gone.push((row, files)),
+            // What the second disc refuses waits, and nothing waits behind it.
+            Err(error) if !error.is_fatal() && !files.iter().all(is_first) => {
+                tracing::error!(error = %host::telemetry::chain(&error), "left on the second disc");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let folders: BTreeSet<&Path> =
+        gone.iter().flat_map(|(_, files)| files.iter().filter_map(|file| file.parent())).collect();
+    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
+        let of_first = folder.starts_with(&core.segments);
+        let step = if of_first { Step::SyncFolder } else { Step::SyncCopyFolder };
+        core.step(step, format_args!("syncing {}", folder.display()), || {
+            durable::sync_folder(folder)
+        })?;
+    }
+    for (row, _) in &gone {
+        batch.delete(Family::Condemned, row.key());
+        second::forget(&mut batch, row);
+    }
+    if !gone.is_empty() {
+        core.write(&batch)?;
+        remove_empty(core, &gone);
+    }
+    Ok(gone.len())
+}
+
+fn remove(core: &Core, files: &[PathBuf]) -> Result<(), StoreError> {
+    for file in files {
+        let of_first = file.starts_with(&core.segments);
+        let step = if of_first { Step::Unlink } else { Step::RemoveCopy };
+        core.step(step, format_args!("removing {}", file.display()), || {
+            match fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             }
         })?;
-        folders.insert(path::hour_folder(&core.segments, &row.camera, row.epoch));
-        batch.delete(Family::Condemned, row.key());
     }
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        core.step(Step::SyncFolder, format_args!("syncing {}", folder.display()), || {
-            durable::sync_folder(folder)
-        })?;
-    }
-    if !rows.is_empty() {
-        core.write(&batch)?;
-        remove_empty(core, &rows);
-    }
-    Ok(rows.len())
+    Ok(())
 }
 
 /// Removes folders that hold nothing any more. One that is not empty, or is gone, stays as it is;
 /// the hour being recorded and the one before it are left alone.
-fn remove_empty(core: &Core, rows: &[CondemnedRow]) {
+fn remove_empty(core: &Core, rows: &[(CondemnedRow, Vec<PathBuf>)]) {
     let recent = key_ring::epoch_of(core.clock.now()).saturating_sub(1);
-    let hours: BTreeSet<_> = rows
+    let hours: BTreeSet<&Path> = rows
         .iter()
-        .filter(|row| row.epoch < recent)
-        .map(|row| path::hour_folder(&core.segments, &row.camera, row.epoch))
+        .filter(|(row, _)| row.epoch < recent)
+        .flat_map(|(_, files)| files.iter().filter_map(|file| file.parent()))
         .collect();
     for hour in hours {
-        let hour_gone = fs::remove_dir(&hour).is_ok();
+        let hour_gone = fs::remove_dir(hour).is_ok();
         if let Some(day) = hour.parent().filter(|_| hour_gone) {
             // A day's folder goes with its last hour; what remains is only a name.
             let _still_used = fs::remove_dir(day).is_err();
@@ -179,8 +208,13 @@ pub(super) fn hours(core: &Core) -> BTreeMap<u64, u64> {
 
 /// How many bytes are free where the segments are.
 pub(super) fn free_bytes(core: &Core) -> Result<Space, StoreError> {
-    let stat = rustix::fs::statvfs(&core.segments).map_err(|error| StoreError::DiscFault {
-        what: format!("asking how full {} is", core.segments.display()),
+    space_of(&core.segments)
+}
+
+/// How full the disc of a folder is.
+pub(super) fn space_of(folder: &Path) -> Result<Space, StoreError> {
+    let stat = rustix::fs::statvfs(folder).map_err(|error| StoreError::DiscFault {
+        what: format!("asking how full {} is", folder.display()),
         source: error.into(),
     })?;
     Ok(Space {
@@ -189,7 +223,7 @@ pub(super) fn free_bytes(core: &Core) -> Result<Space, StoreError> {
     })
 }
 
-/// How full the segment disc is.
+/// How full a disc is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Bytes that this program may still write.

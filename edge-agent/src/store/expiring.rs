@@ -90,9 +90,9 @@ fn ends_of(hours: &BTreeSet<u64>) -> Vec<(WallTime, WallTime)> {
     spans
 }
 
-#[cfg(test)]
 impl Store {
-    /// Every stored segment that ends at `before` or earlier, of all cameras, whatever the tallies say.
+    /// At most `limit` stored segments of all cameras that end at `before` or earlier, oldest end first,
+    /// after `cursor`; whatever the tallies say.
     pub(crate) fn expiring(
         &self,
         before: WallTime,

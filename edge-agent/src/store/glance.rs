@@ -29,7 +29,7 @@ pub fn glance(state_dir: &Path, site: &SiteId) -> Result<Option<Glance>, StoreEr
     if !folder.join("CURRENT").exists() {
         return Ok(None);
     }
-    let index = Index::open_to_read(&folder)?;
+    let index = Index::open_to_read(&folder, &[Family::Tallies, Family::Holds])?;
     let mut glance = Glance::default();
     for found in index.rows(Family::Tallies, Vec::new(), None) {
         let (key, value) = found?;

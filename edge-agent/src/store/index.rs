@@ -1,9 +1,15 @@
-//! RocksDB as the store uses it: families, batches, bounded walks. Knows nothing of what rows mean.
+//! RocksDB as the store uses it: families, batches, bounded walks. Knows nothing of what rows mean,
+//! but that those of the site log are packed.
 //!
 //! Memory: 32 MiB of write buffers and 32 MiB of block cache for all families together, 64 MiB of
 //! write-ahead log, 256 open files. Its own log is written before a commit returns and synced by
 //! [`Index::sync`]; recovery keeps every whole batch up to the first torn one.
+//!
+//! Recording comes first: flushes and compactions write no faster than
+//! [`limits::INDEX_COMPACTION_BYTES_PER_SECOND`]. Their threads keep the priority of all others: on a
+//! machine whose cores are taken they would starve, and then RocksDB would hold up the writers.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +18,7 @@ use rocksdb::{
     IteratorMode, Options, ReadOptions, WriteBatch,
 };
 
-use super::key::Family;
+use super::key::{Family, entry};
 use super::{StoreError, aside};
 use crate::limits;
 
@@ -44,27 +50,48 @@ impl Batch {
 /// A key and its value.
 pub(super) type Row = (Box<[u8]>, Box<[u8]>);
 
+/// How the index lies on the disc, for a program that opens it while no store does.
+#[must_use]
+pub fn layout() -> (Options, Vec<ColumnFamilyDescriptor>) {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_db_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES);
+    options.set_max_total_wal_size(limits::INDEX_LOG_BYTES_MAX);
+    options.set_max_open_files(limits::INDEX_FILES_MAX);
+    options.set_keep_log_file_num(2);
+    options.set_max_background_jobs(2);
+    options.set_ratelimiter(limits::INDEX_COMPACTION_BYTES_PER_SECOND, 100_000, 10);
+    // Small pieces, so that a sync of footage never waits for a whole table file.
+    options.set_bytes_per_sync(1 << 20);
+    options.set_wal_bytes_per_sync(1 << 20);
+    let cache = Cache::new_lru_cache(limits::INDEX_CACHE_BYTES);
+    let families = Family::ALL.map(|family| {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&cache);
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        if family == Family::Log {
+            // Records of one kind are alike: more of them in a block compress better.
+            blocks.set_block_size(limits::INDEX_LOG_BLOCK_BYTES);
+        }
+        let mut options = Options::default();
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES / 4);
+        options.set_block_based_table_factory(&blocks);
+        ColumnFamilyDescriptor::new(family.name(), options)
+    });
+    (options, families.into())
+}
+
+/// A value as its family keeps it.
+fn kept(family: Family, value: &[u8]) -> Cow<'_, [u8]> {
+    if family == Family::Log { Cow::Owned(entry::pack(value)) } else { Cow::Borrowed(value) }
+}
+
 impl Index {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_db_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES);
-        options.set_max_total_wal_size(limits::INDEX_LOG_BYTES_MAX);
-        options.set_max_open_files(limits::INDEX_FILES_MAX);
-        options.set_keep_log_file_num(2);
-        options.set_max_background_jobs(2);
-        let cache = Cache::new_lru_cache(limits::INDEX_CACHE_BYTES);
-        let families = Family::ALL.map(|family| {
-            let mut blocks = BlockBasedOptions::default();
-            blocks.set_block_cache(&cache);
-            blocks.set_cache_index_and_filter_blocks(true);
-            let mut options = Options::default();
-            options.set_compression_type(DBCompressionType::Lz4);
-            options.set_write_buffer_size(limits::INDEX_WRITE_BUFFER_BYTES / 4);
-            options.set_block_based_table_factory(&blocks);
-            ColumnFamilyDescriptor::new(family.name(), options)
-        });
+        let (options, families) = layout();
         let db = DB::open_cf_descriptors(&options, folder, families).map_err(|error| {
             let folder = folder.display();
             StoreError::Fatal {
@@ -75,9 +102,10 @@ impl Index {
         Ok(Self { db, folder: Some(folder.to_owned()) })
     }
 
-    /// Opens an index that another process may be writing; what it writes later is not seen.
-    pub(super) fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
-        let names = Family::ALL.map(Family::name);
+    /// Opens these families of an index that another process may be writing; what it writes later is not
+    /// seen. How rows are compressed stands in the files.
+    pub(super) fn open_to_read(folder: &Path, families: &[Family]) -> Result<Self, StoreError> {
+        let names = families.iter().map(|family| family.name());
         let db = DB::open_cf_for_read_only(&Options::default(), folder, names, false);
         db.map(|db| Self { db, folder: None }).map_err(|error| StoreError::DiscFault {
             what: format!("looking into the index {}", folder.display()),
@@ -86,7 +114,7 @@ impl Index {
     }
 
     fn family(&self, family: Family) -> std::sync::Arc<rocksdb::BoundColumnFamily<'_>> {
-        self.db.cf_handle(family.name()).expect("every family is opened with the index")
+        self.db.cf_handle(family.name()).expect("a family is opened before it is read")
     }
 
     /// Writes to the index's own log; not yet synced.
@@ -94,7 +122,7 @@ impl Index {
         let mut out = WriteBatch::default();
         for (family, key, value) in &batch.0 {
             match value {
-                Some(value) => out.put_cf(&self.family(*family), key, value),
+                Some(value) => out.put_cf(&self.family(*family), key, kept(*family, value)),
                 None => out.delete_cf(&self.family(*family), key),
             }
         }
@@ -107,7 +135,9 @@ impl Index {
     }
 
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(&self.family(family), key).map_err(|e| self.unreadable(family, e))
+        let value =
+            self.db.get_cf(&self.family(family), key).map_err(|e| self.unreadable(family, e))?;
+        value.map(|value| self.given(family, value)).transpose()
     }
 
     /// Rows from `lower` up to but without `upper`, in order. No `upper`: to the family's end.
@@ -153,7 +183,25 @@ impl Index {
         self.db
             .iterator_cf_opt(&self.family(family), options, mode)
             .take(if empty { 0 } else { usize::MAX })
-            .map(move |row| row.map_err(|e| self.unreadable(family, e)))
+            .map(move |row| {
+                let (key, value) = row.map_err(|e| self.unreadable(family, e))?;
+                Ok((key, self.given(family, value.into_vec())?.into_boxed_slice()))
+            })
+    }
+
+    /// A value as it was given.
+    fn given(&self, family: Family, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if family != Family::Log {
+            return Ok(value);
+        }
+        entry::unpack(&value).ok_or_else(|| {
+            if let Some(folder) = &self.folder {
+                aside::note_damage(folder);
+            }
+            let why = "a record does not unpack";
+            let source = io::Error::new(io::ErrorKind::InvalidData, why);
+            StoreError::Fatal { what: "reading the index's log".into(), source }
+        })
     }
 
     fn unreadable(&self, family: Family, error: rocksdb::Error) -> StoreError {

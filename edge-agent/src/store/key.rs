@@ -5,7 +5,7 @@
 //! | [`link`] | `links` | camera seq | a segment, gap or erased segment, and where its record lies |
 //! | [`moment`] | `moments` | camera kind time seq | nothing: finds links by time |
 //! | [`expiry`] | `expiry` | end camera seq | what retention must know of a stored segment |
-//! | [`entry`] | `log` | place | an envelope: the body of a site log's entry |
+//! | [`entry`] | `log` | place | an envelope, packed: the body of a site log's entry |
 //! | [`commitment`] | `entries` | place | what stands in the log's tree for it |
 //! | [`hash`] | `tree` | number | a stored hash of the log's tree |
 //! | [`head`] | `heads` | camera | the chain's last link |
@@ -18,6 +18,7 @@
 //! | [`fact`] | `facts` | name | volume identity, log's name, orderly stop, rebuild |
 //! | [`damaged`] | `facts` | camera seq | a stored segment that is not what was signed |
 //! | [`erasures`] | `facts` | | segments erased early or late, by day |
+//! | [`second`] | `second` | mark camera seq | which disc a segment lies on, if not the first |
 //! | [`checkpoint`] | `facts` | | the greatest tree that may have been signed |
 //! | [`residue`] | `facts` | hour | footage was erased, and its hour's key lives on |
 //! | [`rotation`] | `facts` | | a change of the keys that is logged and may be unfinished |
@@ -42,6 +43,7 @@ pub(crate) mod moment;
 pub(crate) mod opened;
 pub(crate) mod residue;
 pub(crate) mod rotation;
+pub(crate) mod second;
 pub(crate) mod signer;
 pub(crate) mod tally;
 
@@ -78,11 +80,13 @@ pub(crate) enum Family {
     Masks,
     /// [`fact`].
     Facts,
+    /// [`second`].
+    Second,
 }
 
 impl Family {
     /// Every family.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Links,
         Self::Moments,
         Self::Expiry,
@@ -97,6 +101,7 @@ impl Family {
         Self::Signers,
         Self::Masks,
         Self::Facts,
+        Self::Second,
     ];
 
     /// Its name in RocksDB. Never changes.
@@ -117,6 +122,7 @@ impl Family {
             Self::Signers => "signers",
             Self::Masks => "masks",
             Self::Facts => "facts",
+            Self::Second => "second",
         }
     }
 }

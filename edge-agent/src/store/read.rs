@@ -1,6 +1,6 @@
 //! What others may know of the store: links by time, the site log, keys for a case, figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::holds;
 use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::{Family, after_prefix, entry, link};
-use super::{path, rebuild};
+use super::{rebuild, second};
 use crate::limits;
 use crate::seal::key_ring;
 
@@ -89,13 +89,18 @@ pub(super) fn touching(
     let back = span.from.plus_micros(-limits::SEGMENT_US_MAX);
     let lower = moment::key(camera, Order::SegmentStart, back, Seq(0));
     let upper = moment::key(camera, Order::SegmentStart, span.to, Seq(0));
+    let mut before = BTreeSet::new();
     for found in core.index.rows(Family::Moments, lower, Some(upper)) {
         let (start, seq) = moment::decode_key(camera, Order::SegmentStart, &found?.0)
             .ok_or_else(|| broken_row(Family::Moments))?;
-        let inside = start >= span.from;
-        if inside || row(core, camera, seq)?.end > span.from {
+        if start >= span.from {
             touch(seq);
+        } else {
+            before.insert(seq);
         }
+    }
+    for seq in reaching(core, camera, span.from, &before)? {
+        touch(seq);
     }
     let lower = moment::key(camera, Order::GapEnd, span.from.plus_micros(1), Seq(0));
     let upper = after_prefix(&moment::prefix(camera, Order::GapEnd));
@@ -117,6 +122,38 @@ pub(super) fn touching(
         Ok((seq, row))
     });
     rows.collect()
+}
+
+/// Which of the segments that begin within the hour before `from` reach beyond it. Their numbers lie
+/// close together, so one walk over their links is cheaper than a look-up for each.
+fn reaching(
+    core: &Core,
+    camera: &CameraId,
+    from: WallTime,
+    before: &BTreeSet<Seq>,
+) -> Result<Vec<Seq>, StoreError> {
+    let (Some(low), Some(high)) = (before.first(), before.last()) else { return Ok(Vec::new()) };
+    let mut reaching = Vec::new();
+    if high.0 - low.0 > 4 * before.len() as u64 {
+        // The clock was stepped to and fro: what lies between may be a year.
+        for seq in before {
+            if row(core, camera, *seq)?.end > from {
+                reaching.push(*seq);
+            }
+        }
+        return Ok(reaching);
+    }
+    let (lower, upper) = (link::key(camera, *low), link::key(camera, high.next()));
+    for found in core.index.rows(Family::Links, lower, Some(upper)) {
+        let (key, value) = found?;
+        let (_, seq) =
+            link::decode_key(camera.site(), &key).ok_or_else(|| broken_row(Family::Links))?;
+        let row = LinkRow::decode(&value).ok_or_else(|| broken_row(Family::Links))?;
+        if before.contains(&seq) && row.end > from {
+            reaching.push(seq);
+        }
+    }
+    Ok(reaching)
 }
 
 /// The records of the links that touch `span`.
@@ -179,7 +216,7 @@ pub(super) fn segment_path(
              sound copy"
         )));
     }
-    Ok(path::segment(&core.segments, camera, file.epoch, seq))
+    second::place(core, camera, file.epoch, seq)
 }
 
 /// Opens the key that a segment's file carries.

@@ -15,9 +15,13 @@
 //! record, then what is recorded, and among it the older segments' own records as they are read; holds
 //! come back from the folder `holds/`. The controller's copy of the old log is whole.
 //!
+//! A second disc is read as the first is. While the one that this store has had is away, its hours are not
+//! known: the reading goes no further than the first disc, and waits for it.
+//!
 //! Of a segment that was being written when the index was lost only the file is left, without what its
 //! manifest must say: it stays where it is, as a stray.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -41,7 +45,8 @@ use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::{Family, fact, link};
 use super::recover::Recovery;
 use super::signing::Signed;
-use super::{path, rotate, salvage};
+use super::{path, rotate, salvage, second};
+use crate::limits;
 use crate::seal::key_ring;
 
 /// A manifest's block lies within so many bytes of a file's end: a signed manifest is about 3 kB.
@@ -66,6 +71,8 @@ pub(super) struct Unread {
     wanted: BTreeSet<Hour>,
     /// How many hours there were.
     hours_all: usize,
+    /// The second disc was away when they were listed.
+    second_missing: bool,
 }
 
 /// How far reading the footage in has come.
@@ -180,15 +187,7 @@ pub(super) fn step(core: &Core) -> Result<Option<Reading>, StoreError> {
         Some(unread) => Some(unread.next()),
     };
     match next {
-        None => {
-            let hours = list_hours(core)?;
-            let mut unread = lock(&core.unread);
-            *unread = Some(Unread {
-                hours_all: hours.len(),
-                hours: Some(hours),
-                wanted: BTreeSet::new(),
-            });
-        }
+        None => list_again(core)?,
         Some(Some(hour)) => {
             read_hour(core, &hour)?;
             if let Some(unread) = &mut *lock(&core.unread) {
@@ -197,6 +196,12 @@ pub(super) fn step(core: &Core) -> Result<Option<Reading>, StoreError> {
                     hours.remove(&hour);
                 }
             }
+        }
+        Some(None) if lock(&core.unread).as_ref().is_some_and(|unread| unread.second_missing) => {
+            if let Some(away) = second::awaited(core) {
+                return Err(StoreError::NotYet { why: away });
+            }
+            list_again(core)?;
         }
         Some(None) => {
             rotate::after_rebuild(core)?;
@@ -218,6 +223,19 @@ pub(super) fn step(core: &Core) -> Result<Option<Reading>, StoreError> {
     Ok(reading)
 }
 
+/// Lists what there is to read: every hour of every camera on the discs that are here.
+fn list_again(core: &Core) -> Result<(), StoreError> {
+    // Asked first: a disc that comes meanwhile is listed once more.
+    let second_missing = second::awaited(core).is_some();
+    let hours = list_hours(core)?;
+    let hours_all = hours.len();
+    let mut unread = lock(&core.unread);
+    let wanted = unread.take().map(|before| before.wanted).unwrap_or_default();
+    let wanted = wanted.intersection(&hours).cloned().collect();
+    *unread = Some(Unread { hours: Some(hours), wanted, hours_all, second_missing });
+    Ok(())
+}
+
 /// Says how far it is; in the log once, for the words change with every step.
 fn say(core: &Core, Reading { hours, of }: Reading) {
     let per_cent = (hours * 100).checked_div(of).unwrap_or(0);
@@ -234,7 +252,11 @@ fn say(core: &Core, Reading { hours, of }: Reading) {
 
 /// Refuses to answer for a span of which footage is not read in yet, and has it read next.
 pub(super) fn is_known(core: &Core, camera: &CameraId, span: Span) -> Result<(), StoreError> {
-    let is_unread = lock(&core.unread).as_mut().is_some_and(|unread| unread.touches(camera, span));
+    // Younger footage is never moved to the second disc.
+    let young = core.clock.now().plus_micros(-limits::TIER_YOUNGEST_US);
+    let is_unread = lock(&core.unread).as_mut().is_some_and(|unread| {
+        unread.touches(camera, span) || (unread.second_missing && span.from < young)
+    });
     if is_unread {
         let why = format!(
             "older footage of {camera} is still being read in after the index was lost; what you ask \
@@ -249,7 +271,7 @@ pub(super) fn is_known(core: &Core, camera: &CameraId, span: Span) -> Result<(),
 pub(super) fn may_hold(core: &Core, epoch: u64) -> bool {
     lock(&core.unread).as_ref().is_some_and(|unread| match &unread.hours {
         None => true,
-        Some(hours) => hours.iter().any(|(hour, _)| *hour == epoch),
+        Some(hours) => unread.second_missing || hours.iter().any(|(hour, _)| *hour == epoch),
     })
 }
 
@@ -258,9 +280,9 @@ pub(super) fn is_unread(core: &Core, file: &Path) -> bool {
     let folder = file.parent().unwrap_or(file);
     lock(&core.unread).as_ref().is_some_and(|unread| match &unread.hours {
         None => true,
-        Some(hours) => hours
-            .iter()
-            .any(|(hour, camera)| path::hour_folder(&core.segments, camera, *hour) == folder),
+        Some(hours) => hours.iter().any(|(hour, camera)| {
+            second::roots(core).any(|root| path::hour_folder(root, camera, *hour) == folder)
+        }),
     })
 }
 
@@ -297,16 +319,24 @@ fn list_hours(core: &Core) -> Result<BTreeSet<Hour>, StoreError> {
 fn read_hour(core: &Core, (epoch, camera): &Hour) -> Result<(), StoreError> {
     let Some(line) = core.lines.get(camera) else { return Ok(()) };
     let due = chain::after(lock(line).head.as_ref()).0;
-    let folder = path::hour_folder(&core.segments, camera, *epoch);
-    let mut found = Vec::new();
-    for file in list(&folder)? {
+    let mut files = Vec::new();
+    for root in second::roots(core) {
+        files.extend(list(&path::hour_folder(root, camera, *epoch))?);
+    }
+    let mut found: Vec<Found> = Vec::new();
+    let mut last = BTreeSet::new();
+    for file in files {
         let Some(seq) = path::seq_of(&file).filter(|seq| *seq < due) else { continue };
-        if core.index.get(Family::Links, &link::key(camera, seq))?.is_some() {
+        // Of two whole copies the first disc's counts.
+        if !last.insert(seq) || core.index.get(Family::Links, &link::key(camera, seq))?.is_some() {
             continue;
         }
         match read_checked(core, camera, seq, &file) {
             Some(read) => found.push(read),
-            None => tracing::error!(file = %file.display(), "no whole segment; left where it is"),
+            None => {
+                last.remove(&seq);
+                tracing::error!(file = %file.display(), "no whole segment; left where it is");
+            }
         }
         if found.len() == BATCH_SEGMENTS {
             link_all(core, camera, std::mem::take(&mut found), false)?;
@@ -322,13 +352,15 @@ fn newest(core: &Core, camera: &CameraId) -> Result<Option<Found>, StoreError> {
     for (_, folder) in hours.iter().rev().take(NEWEST_HOURS) {
         listed.extend(list(folder)?.into_iter().filter_map(|f| Some((path::seq_of(&f)?, f))));
     }
-    listed.sort();
-    let whole = listed.iter().rev();
+    // Stable: of two copies the first disc's comes before the other.
+    listed.sort_by_key(|(seq, _)| Reverse(*seq));
+    let whole = listed.iter();
     Ok(whole.filter_map(|(seq, file)| read_checked(core, camera, *seq, file)).next())
 }
 
 /// A complete file: its length, and its manifest, whose signature holds.
 struct Found {
+    file: PathBuf,
     bytes: u64,
     envelope: Envelope,
     manifest: manifest::Segment,
@@ -349,7 +381,7 @@ fn read_checked(core: &Core, camera: &CameraId, seq: Seq, file: &Path) -> Option
     let key = salvage::signer_of(core, &envelope)?;
     let Ok(Record::Segment(manifest)) = Record::check(&envelope, &key) else { return None };
     let here = manifest.camera == *camera && manifest.seq == seq && manifest.seal.epoch == epoch;
-    here.then_some(Found { bytes, envelope, manifest })
+    here.then(|| Found { file: file.to_owned(), bytes, envelope, manifest })
 }
 
 /// Links segments of one camera in by one batch. `heads`: the last of them is the chain's end.
@@ -361,12 +393,12 @@ fn link_all(
 ) -> Result<(), StoreError> {
     let mut rows = Vec::with_capacity(found.len());
     let mut signed = Vec::with_capacity(found.len());
-    for Found { bytes, envelope, manifest } in found {
-        rows.push((bytes, envelope.digest(), manifest));
+    for Found { file, bytes, envelope, manifest } in found {
+        rows.push((file, bytes, envelope.digest(), manifest));
         signed.push(Signed { kind: Kind::Segment, envelope });
     }
     core.log(&signed.iter().collect::<Vec<_>>(), |first, batch| {
-        for ((bytes, digest, manifest), place) in rows.into_iter().zip(first..) {
+        for ((file, bytes, digest, manifest), place) in rows.into_iter().zip(first..) {
             let (seq, start, end) = (manifest.seq, manifest.start, manifest.end);
             let (root, epoch) = (manifest.fragments.root, manifest.seal.epoch);
             let what = Linked::Stored(FileFacts { bytes, root, epoch });
@@ -378,6 +410,7 @@ fn link_all(
             }
             let expiry = SegmentRow { camera: camera.clone(), seq, start, end, bytes, root, epoch };
             batch.put(Family::Expiry, expiry.key(), expiry.encode());
+            second::note_found(core, batch, &expiry, &file);
             core.count(batch, camera, epoch, |tally| {
                 tally.segments += 1;
                 tally.bytes += bytes;
@@ -420,18 +453,21 @@ fn manifest_of(end: &[u8]) -> Option<Envelope> {
     })
 }
 
-/// The camera's hour folders from hour `from` on, in the order of time.
+/// The camera's hour folders from hour `from` on, in the order of time; of one hour the first disc's first.
 fn hours_of(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let folder = core.segments.join(camera.name());
-    let first_hour = path::hour_folder(&core.segments, camera, from);
-    let first_day = first_hour.parent().unwrap_or(&folder).to_owned();
     let mut hours = Vec::new();
-    // Day and hour names sort as time does.
-    for day in list(&folder)?.into_iter().filter(|day| *day >= first_day) {
-        for hour in list(&day)?.into_iter().filter(|hour| *hour >= first_hour) {
-            hours.extend(epoch_of_folder(&hour).map(|epoch| (epoch, hour)));
+    for root in second::roots(core) {
+        let folder = root.join(camera.name());
+        let first_hour = path::hour_folder(root, camera, from);
+        let first_day = first_hour.parent().unwrap_or(&folder).to_owned();
+        // Day and hour names sort as time does.
+        for day in list(&folder)?.into_iter().filter(|day| *day >= first_day) {
+            for hour in list(&day)?.into_iter().filter(|hour| *hour >= first_hour) {
+                hours.extend(epoch_of_folder(&hour).map(|epoch| (epoch, hour)));
+            }
         }
     }
+    hours.sort_by_key(|(epoch, _)| *epoch);
     Ok(hours)
 }
 
@@ -449,15 +485,21 @@ fn files(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(Seq, PathBuf)
     for (_, hour) in hours_of(core, camera, from)? {
         found.extend(list(&hour)?.into_iter().filter_map(|f| Some((path::seq_of(&f)?, f))));
     }
-    found.sort();
+    // Stable: of two copies the first disc's stays.
+    found.sort_by_key(|(seq, _)| *seq);
+    found.dedup_by_key(|(seq, _)| *seq);
     Ok(found)
 }
 
-fn cameras_on_disc(core: &Core) -> Result<Vec<CameraId>, StoreError> {
+fn cameras_on_disc(core: &Core) -> Result<BTreeSet<CameraId>, StoreError> {
     let site = core.identity.site();
-    let names = list(&core.segments)?;
-    let names = names.iter().filter(|path| path.is_dir()).filter_map(|path| path.file_name());
-    Ok(names.filter_map(|name| CameraId::new(site, name.to_str()?).ok()).collect())
+    let mut cameras = BTreeSet::new();
+    for root in second::roots(core) {
+        let folders = list(root)?;
+        let names = folders.iter().filter(|path| path.is_dir()).filter_map(|path| path.file_name());
+        cameras.extend(names.filter_map(|name| CameraId::new(site, name.to_str()?).ok()));
+    }
+    Ok(cameras)
 }
 
 /// What a folder holds, sorted; nothing if it is not there or no folder.

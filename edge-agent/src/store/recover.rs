@@ -23,17 +23,21 @@ use custody::{CameraId, Digest, SiteId};
 use host::{Clock, durable};
 
 use super::core::{Core, Holds, Line, Tallies, Writing, lock};
-use super::disc::{Disc, Step};
+use super::disc::Step;
 use super::effort::{Buffers, Effort};
 use super::index::{Batch, Index};
 use super::key::opened::OpenedRow;
 use super::key::tally::{self, Tally};
 use super::key::{Family, Reader, entry, fact, head, hold, mask};
 use super::salvage::{self, Salvaged};
+use super::second::Second;
 use super::tail::{self, Tail};
 use super::volume::{self, Indexed, Verdict};
-use super::{StoreError, aside, damage, erase, holds, publish, rebuild, rotate, signing, untimely};
-use crate::seal::{Identity, KeyRing, Root, key_ring};
+use super::{
+    Places, StoreError, aside, damage, erase, holds, publish, rebuild, rotate, second, signing,
+    untimely,
+};
+use crate::seal::{Identity, KeyRing, key_ring};
 
 /// What opening the store found and did.
 #[derive(Debug, Default)]
@@ -62,8 +66,7 @@ pub(super) fn open(
     identity: Identity,
     clock: Clock,
     cameras: &[CameraId],
-    disc: Arc<dyn Disc>,
-    root: Box<dyn Root>,
+    places: Places<'_>,
 ) -> Result<(Arc<Core>, Recovery), StoreError> {
     if let Some(other) = cameras.iter().find(|c| c.site() != identity.site()) {
         let site = identity.site();
@@ -81,10 +84,11 @@ pub(super) fn open(
         loaded => loaded?,
     };
     let Loaded { index, lines, origin, tail, holds, tallies } = loaded;
-    let ring = KeyRing::open(&state_dir.join("keys"), identity.site(), root)?;
+    let ring = KeyRing::open(&state_dir.join("keys"), identity.site(), places.root)?;
     let mut core = Core {
         state_dir: state_dir.to_owned(),
         segments: state_dir.join("segments"),
+        second: places.second.zip(verdict.volume()).map(|(folder, of)| Second::new(folder, of)),
         lines,
         epochs: Mutex::default(),
         origin,
@@ -107,7 +111,7 @@ pub(super) fn open(
         ring,
         clock,
         index,
-        disc,
+        disc: places.disc,
         buffers: Buffers::default(),
         effort: Effort::default(),
     };
@@ -132,6 +136,7 @@ fn bring_in_order(
         orderly: core.index.get(Family::Facts, fact::STOPPED)?.is_some() || (first && !lost),
         ..Recovery::default()
     };
+    second::look(core)?;
     let continues = publish::look_back(core, first)?;
     keep_fact(core, fact::ORIGIN, core.origin.as_bytes())?;
     signing::greet(core)?;
@@ -146,6 +151,7 @@ fn bring_in_order(
     rebuild::resume(core)?;
     damage::load(core)?;
     holds::match_files(core)?;
+    second::settle(core)?;
     recovery.erased_leftovers = erase::unlink_condemned(core, usize::MAX)?;
     settle_all(core, &mut recovery)?;
     rotate::settle(core)?;
@@ -229,10 +235,7 @@ fn damaged(family: Family) -> StoreError {
 /// Counts this opening on both sides, see `volume`. A disc that takes no writes is not counted: the
 /// store opens, and the gaps say what the disc does.
 fn count_opening(core: &Core, found: &volume::Found, verdict: &Verdict) -> Result<(), StoreError> {
-    let (Verdict::Same(volume) | Verdict::New(volume) | Verdict::IndexLost(volume)) = verdict
-    else {
-        return Ok(());
-    };
+    let Some(volume) = verdict.volume() else { return Ok(()) };
     let number = found.next_opening();
     let write = |done| {
         let (path, bytes) = found.counted(core.identity.site(), volume, number, done);

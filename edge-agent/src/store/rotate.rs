@@ -26,7 +26,7 @@ use super::key::link::Linked;
 use super::key::moment::{self, Order};
 use super::key::residue::{self, Residue};
 use super::key::rotation::{self, RotationRow};
-use super::{erase, path, read, rebuild};
+use super::{erase, read, rebuild, second};
 use crate::seal::KeyError;
 use crate::seal::key_ring::{Next, epoch_of};
 
@@ -196,7 +196,7 @@ fn survivors(core: &Core, hour: u64) -> Result<Vec<(CameraId, Seq, Key)>, StoreE
             };
             if let Linked::Stored(file) = read::row(core, &camera, seq)?.what {
                 // Its head is enough: a segment that has rotted further on may yet be repaired.
-                let file = path::segment(&core.segments, &camera, file.epoch, seq);
+                let file = second::place(core, &camera, file.epoch, seq)?;
                 let key = read::key_in(core, &camera, seq, &file)?;
                 survivors.push((camera.clone(), seq, key));
             }

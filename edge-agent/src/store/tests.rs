@@ -9,6 +9,7 @@ mod log;
 mod model;
 mod never_forks;
 mod rebuilds;
+mod second;
 mod stories;
 mod torn;
 mod worn_disc;
@@ -24,7 +25,9 @@ use custody::{CameraId, Digest, WallTime};
 use host::Clock;
 use tempfile::TempDir;
 
-use super::{Depth, Disc, OpenFile, OpenSegment, RealDisc, Recovery, Store, StoreError, Stored};
+use super::{
+    Depth, Disc, OpenFile, OpenSegment, Places, RealDisc, Recovery, Store, StoreError, Stored,
+};
 use crate::seal::{Identity, Plain};
 
 /// 2026-11-22T14:10:00Z.
@@ -58,9 +61,9 @@ impl Site {
     pub(crate) fn start_rooted(&self, root: Box<dyn crate::seal::Root>) -> Store {
         let site = "east".parse().unwrap();
         let identity = Identity::load(self.folder(), &site, "watchhouse.example", b"config");
-        let (disc, clock) = (Arc::new(RealDisc), self.clock.clone());
         let identity = identity.unwrap_or_else(|e| panic!("{}", told(&e)));
-        Store::open_with(self.folder(), identity, clock, &self.cameras, disc, root)
+        let places = Places { root, ..Places::of(self.folder()) };
+        Store::open_with(self.folder(), identity, self.clock.clone(), &self.cameras, places)
             .unwrap_or_else(|e| panic!("{}", told(&e)))
             .0
     }
@@ -95,6 +98,18 @@ impl Site {
         let site = "east".parse().unwrap();
         let identity = Identity::load(self.folder(), &site, "watchhouse.example", config)?;
         Store::open_on(self.folder(), identity, self.clock.clone(), &self.cameras, disc)
+    }
+
+    /// Starts with a second disc mounted at `second`.
+    pub(crate) fn start_tiered(
+        &self,
+        second: &Path,
+        disc: Arc<dyn Disc>,
+    ) -> Result<(Store, Recovery), StoreError> {
+        let site = "east".parse().unwrap();
+        let identity = Identity::load(self.folder(), &site, "watchhouse.example", b"config")?;
+        let places = Places { disc, second: Some(second), ..Places::of(self.folder()) };
+        Store::open_with(self.folder(), identity, self.clock.clone(), &self.cameras, places)
     }
 
     pub(crate) fn ext_01(&self) -> &CameraId {

@@ -60,15 +60,22 @@ pub(super) fn lock(state_dir: &Path) -> Result<Lock, StoreError> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VolumeFile {
-    volume: String,
-    site: SiteId,
+pub(super) struct VolumeFile {
+    pub(super) volume: String,
+    pub(super) site: SiteId,
     /// How often the store was opened, as far as both sides know. Counted in `segments` alone.
     #[serde(default)]
     opened: u64,
     /// The opening that was begun last.
     #[serde(default)]
     begun: u64,
+}
+
+impl VolumeFile {
+    /// One that was never opened.
+    pub(super) fn new(site: &SiteId, volume: &str) -> Self {
+        Self { volume: volume.to_owned(), site: site.clone(), opened: 0, begun: 0 }
+    }
 }
 
 /// What was found where.
@@ -98,6 +105,16 @@ pub(super) struct Indexed<'a> {
     pub(super) volume: &'a str,
     /// How often it was opened.
     pub(super) opened: u64,
+}
+
+impl Verdict {
+    /// The store's identity; none while an older index is still to be set aside.
+    pub(super) fn volume(&self) -> Option<&str> {
+        match self {
+            Self::Same(volume) | Self::New(volume) | Self::IndexLost(volume) => Some(volume),
+            Self::IndexOld => None,
+        }
+    }
 }
 
 /// Reads what the folders say.
@@ -273,8 +290,7 @@ impl Found {
 
     /// Writes an identity where it is not yet; the index's own comes after.
     pub(super) fn write(&self, site: &SiteId, volume: &str) -> Result<(), StoreError> {
-        let (volume, site) = (volume.to_owned(), site.clone());
-        let file = VolumeFile { volume, site, opened: 0, begun: 0 };
+        let file = VolumeFile::new(site, volume);
         let bytes = serde_json::to_vec(&file).expect("names always have a JSON form");
         for (path, found) in [&self.state, &self.segments] {
             if found.is_none() {
@@ -292,8 +308,7 @@ mod tests {
     use super::*;
 
     fn volume_file(name: &str) -> Option<VolumeFile> {
-        let site = "east".parse().unwrap();
-        Some(VolumeFile { volume: name.into(), site, opened: 0, begun: 0 })
+        Some(VolumeFile::new(&"east".parse().unwrap(), name))
     }
 
     fn judge(

@@ -101,7 +101,7 @@ fn a_hold_that_is_on_its_way_comes_before_what_it_would_lose() {
     // The site was off for the 31 days, and comes back: both segments are due.
     site.clock.advance_ms(32 * 86_400_000);
     let grace = Grace::at_start(site.clock.tick());
-    let rules = Rules { reserve_bytes: 1 << 30, ..RULES };
+    let rules = Rules { reserve_bytes: 1 << 30, ..rules() };
     let sweeper = Sweeper::new(store.clone(), site.clock.clone(), rules);
     let mut sweeper = sweeper.with_grace(grace.clone());
     assert_eq!(sweeper.sweep_with(PLENTY).unwrap().retired, 0);

@@ -25,7 +25,7 @@ fn scene(floor_hours: i64, ceiling_hours: i64) -> Scene {
     let rules = Rules { standard, cameras: BTreeMap::new(), reserve_bytes: 0 };
     let sweeper = Sweeper::new(store.clone(), site.clock.clone(), rules.clone());
     let recorded = site.cameras.iter().map(|camera| (camera.clone(), Some(8))).collect();
-    let settings = Settings { rules, recorded };
+    let settings = Settings { rules, recorded, second_reserve_bytes: 0 };
     let watchdog = Watchdog::new(store.clone(), site.clock.clone(), settings, sweeper.last());
     Scene { site, store, sweeper, watchdog }
 }
@@ -114,6 +114,7 @@ fn held_footage_is_over_nothing_and_its_release_is_no_alarm() {
         camera: scene.site.ext_01().clone(),
         from: begin,
         to: begin.plus_micros(1),
+        grounds: crate::store::tests::grounds(),
     };
     scene.store.place_hold(place).unwrap();
     scene.site.clock.advance_ms(100 * HOUR_MS);

@@ -9,7 +9,7 @@ use custody::sealed::{Header, SealedSegment};
 use custody::{CameraId, Seq, WallTime};
 
 use super::super::{
-    EraseOrder, Ordered, PlaceHold, RealDisc, Rotation, SegmentRow, Store, StoreError,
+    EraseOrder, Ordered, PlaceHold, Places, Rotation, SegmentRow, Store, StoreError,
 };
 use super::{BEGIN, Site, records, sound};
 use crate::seal::key_ring::{KeyError, epoch_of};
@@ -188,9 +188,9 @@ fn a_root_that_is_away_is_an_alarm_and_recording_goes_on() {
     let name = "east".parse().unwrap();
     let identity =
         crate::seal::Identity::load(site.folder(), &name, "watchhouse.example", b"config").unwrap();
-    let clock = site.clock.clone();
+    let places = Places { root, ..Places::of(site.folder()) };
     let (store, _) =
-        Store::open_with(site.folder(), identity, clock, &site.cameras, Arc::new(RealDisc), root)
+        Store::open_with(site.folder(), identity, site.clock.clone(), &site.cameras, places)
             .unwrap();
     site.record(&store, site.ext_01(), 1).unwrap();
     let rows = store.expiring(WallTime(i64::MAX - 1), None, 9).unwrap();

@@ -1,14 +1,15 @@
 //! Holds among themselves, against the sweep and against the disc.
 
+use std::collections::BTreeMap;
 use std::sync::Barrier;
 
 use custody::coverage::Span;
-use custody::record::{EraseReason, Record, Statement};
+use custody::record::{EraseReason, Hold, Record, Statement};
 use custody::{HoldId, Seq, WallTime};
 
 use super::super::{HoldBudget, PlaceHold, SegmentRow, Store, StoreError};
 use super::{BEGIN, Site, grounds, records, sound};
-use crate::retention::{Rules, plan};
+use crate::retention::{Keep, Rules, plan};
 
 fn hold(site: &Site, name: &str, from: WallTime, to: WallTime) -> PlaceHold {
     PlaceHold {
@@ -96,13 +97,23 @@ fn a_hold_beyond_the_budget_is_refused_and_what_is_held_stays() {
     sound(&store);
 }
 
+/// All footage is due at once.
+fn at_once() -> Rules {
+    let standard = Keep { floor_us: 0, ceiling_us: 0 };
+    Rules { standard, cameras: BTreeMap::new(), reserve_bytes: 0 }
+}
+
+fn held(standing: &[Hold]) -> plan::Held<'_> {
+    plan::Held { standing, released: &[] }
+}
+
 #[test]
 fn a_hold_placed_between_plan_and_condemn_wins() {
     let site = Site::new();
     let (store, _) = site.start();
     site.record(&store, site.ext_01(), 2).unwrap();
-    let rules = Rules { retain_us: 0, reserve_bytes: 0 };
-    let plan = plan::plan(&rows(&store), &store.holds(), site.clock.now(), rules, 1);
+    let holds = store.holds();
+    let plan = plan::plan(&rows(&store), held(&holds), site.clock.now(), &at_once(), 1);
     assert_eq!(plan.erase.len(), 1);
     store.place_hold(hold(&site, "h1", BEGIN, BEGIN.plus_seconds(1))).unwrap();
     let gone = store.condemn(site.ext_01(), &plan.erase[0].segments, EraseReason::Retention);
@@ -124,7 +135,6 @@ fn in_a_race_between_hold_and_sweep_what_was_held_is_there() {
             site.record(&store, site.ext_01(), 1).unwrap();
         }
         let rows = rows(&store);
-        let rules = Rules { retain_us: 0, reserve_bytes: 0 };
         let start = Barrier::new(2);
         let now = site.clock.now();
         let caught: Vec<(u64, u32)> = std::thread::scope(|scope| {
@@ -132,7 +142,7 @@ fn in_a_race_between_hold_and_sweep_what_was_held_is_there() {
                 start.wait();
                 for row in &rows {
                     let one = std::slice::from_ref(row);
-                    let plan = plan::plan(one, &store.holds(), now, rules, 1);
+                    let plan = plan::plan(one, held(&store.holds()), now, &at_once(), 1);
                     std::thread::yield_now();
                     for erasure in plan.erase {
                         let gone =

@@ -143,7 +143,7 @@ impl<'a> Story<'a> {
 
     /// A month passes; sweeps as they come, an hour apart at its end.
     fn expire(&self, store: &Store) {
-        let mut sweeper = Sweeper::new(store.clone(), self.site.clock.clone(), RULES);
+        let mut sweeper = Sweeper::new(store.clone(), self.site.clock.clone(), rules());
         self.site.clock.advance_ms(31 * 86_400_000 - 3_600_000);
         for _ in 0..5 {
             self.site.clock.advance_ms(3_600_000);
