@@ -220,7 +220,7 @@ impl Model {
                 .collect(),
             floor_hours: (keep(camera).floor_us / (DAY_US / 24)).unsigned_abs(),
             bytes_per_hour: rate::day(&self.hours[camera], epoch_of(now))
-                .unwrap_or(rate::bytes_per_hour(KBPS)),
+                .unwrap_or_else(|| rate::bytes_per_hour(KBPS)),
         };
         let loads: Vec<Load> = (0..CAMERAS).map(load).collect();
         forecast(&loads, now, self.free_bytes(), self.rules.reserve_bytes)
@@ -288,7 +288,7 @@ fn in_sixty_days_of_the_force_nothing_is_kept_too_long_or_erased_early_without_a
         // The oldest relative to its floor went first, across all cameras.
         let left = oldest.iter().map(|(c, unheld)| model.rules.floor_ends(c, unheld.end)).min();
         assert!(left >= Some(newest), "slot {slot}");
-        first_early.get_or_insert(model.now());
+        first_early.get_or_insert_with(|| model.now());
         early_on = slot / SLOTS_A_DAY;
     }
     // Three days after the bitrate stepped up, the date was known to the day, and rather too early:
