@@ -10,7 +10,6 @@ mod full_disc;
 mod masks;
 mod proof;
 mod refusals;
-mod retention;
 mod settings;
 mod tidy;
 mod token;
