@@ -12,7 +12,6 @@ mod holds;
 mod masks;
 mod proof;
 mod refusals;
-mod retention;
 mod rtsps;
 mod settings;
 mod tidy;
