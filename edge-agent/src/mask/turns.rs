@@ -98,7 +98,7 @@ impl Seat {
 /// |---|---|
 /// | who is there | [`Turns::join`], [`Turns::leave`] |
 /// | what happened | [`Turns::waiting`], [`Turns::came`], [`Turns::masked`], [`Turns::left_out`], [`Turns::shed_ended`] |
-/// | decisions | [`Turns::next`], [`Turns::who_sheds`] |
+/// | decisions | [`Turns::whose_turn`], [`Turns::who_sheds`] |
 /// | figures | [`Turns::permille`], [`Turns::permille_of`], [`Turns::cameras`] |
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
@@ -163,7 +163,7 @@ impl Turns {
     }
 
     /// Whose turn it is; `None` if nothing waits.
-    pub fn next(&mut self) -> Option<SeatId> {
+    pub fn whose_turn(&mut self) -> Option<SeatId> {
         if self.seats.values().all(|seat| seat.waiting == 0) {
             return None;
         }
