@@ -173,6 +173,9 @@ fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site
         holds: report.holds,
         segments: report.segments,
         stored_bytes: report.stored_bytes,
+        masked_cameras: report.masked_cameras,
+        masked_cameras_max: report.masked_cameras_max,
+        mask_encoder: report.mask_encoder,
         log_alarm: logs::alarm(entry),
     }
 }

@@ -58,6 +58,12 @@ pub struct Site {
     pub stored_bytes: u64,
     /// How its log contradicts itself; none: it does not.
     pub log_alarm: Option<String>,
+    /// Cameras whose mask is required.
+    pub masked_cameras: u32,
+    /// How many like them its mask workers carry; none: not known yet.
+    pub masked_cameras_max: Option<u32>,
+    /// What encodes masked pictures; none: nothing does.
+    pub mask_encoder: Option<String>,
 }
 
 impl From<v1::Site> for Site {
@@ -82,6 +88,9 @@ impl From<v1::Site> for Site {
             segments: site.segments,
             stored_bytes: site.stored_bytes,
             log_alarm: text(site.log_alarm),
+            masked_cameras: site.masked_cameras,
+            masked_cameras_max: Some(site.masked_cameras_max).filter(|cameras| *cameras > 0),
+            mask_encoder: text(site.mask_encoder),
         }
     }
 }
@@ -310,6 +319,13 @@ fn site_problems(site: &Site, now: WallTime) -> Vec<(&'static str, String)> {
         let free = size_text(site.disc_free_bytes);
         found.push(("disc-nearly-full", format!("{free} free, {:.1} days", site.days_left)));
     }
+    if let Some(most) = site.masked_cameras_max.filter(|most| *most < site.masked_cameras) {
+        let cameras = site.masked_cameras;
+        found.push((
+            "mask-overload",
+            format!("{cameras} masked cameras, the recorder carries {most}: give it more cores"),
+        ));
+    }
     let ends = site.certificate_ends.map(|ends| ends.micros_since(now) / MICROS_PER_DAY);
     if let Some(days) = ends.filter(|days| *days < 7) {
         found.push(("certificate-ends-soon", format!("in {days} days")));
@@ -352,15 +368,18 @@ mod tests {
         let adrift = Site { site: "south".into(), clock_disciplined: false, ..site() };
         let full = Site { site: "hq".into(), days_left: 1.0, ..site() };
         let ending = Site { certificate_ends: Some(WallTime(MICROS_PER_DAY)), ..site() };
+        let busy =
+            Site { site: "north".into(), masked_cameras: 9, masked_cameras_max: Some(8), ..site() };
         let silent = v1::Camera {
             camera: "east/ext-01".into(),
             state: "camera-unreachable".into(),
             ..v1::Camera::default()
         };
-        let sites = [site(), away, adrift, full, ending];
+        let sites = [site(), away, adrift, full, ending, busy];
         let findings = health(&sites, &[silent.into()], &[], WallTime(0));
         let problems: Vec<_> = findings.iter().map(|finding| finding.problem).collect();
-        assert_eq!(problems.len(), 6);
+        assert_eq!(problems.len(), 7);
+        assert!(problems.contains(&"mask-overload"));
         for due in [
             "site-not-connected",
             "clock-not-kept",
