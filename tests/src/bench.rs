@@ -7,11 +7,12 @@ use serde::Serialize;
 
 mod ingest;
 mod log;
+mod mask;
 mod overhead;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["ingest", "log", "overhead", "verify"];
+pub const NAMES: &[&str] = &["ingest", "log", "mask", "overhead", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -45,6 +46,7 @@ pub struct Figure {
 pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "ingest" => ingest::run(folder).await,
+        "mask" => mask::run(folder).await,
         "overhead" => overhead::run(folder).await,
         "log" => {
             let folder = folder.to_owned();

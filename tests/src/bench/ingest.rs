@@ -74,7 +74,7 @@ pub(super) async fn run(folder: &Path) -> Result<Figure> {
 }
 
 /// The walkway at 4 Mb/s, as a 1080p camera would send, made once.
-async fn make_clip() -> Result<()> {
+pub(super) async fn make_clip() -> Result<()> {
     let path = Clip::Walkway4M.path();
     if path.exists() {
         return Ok(());
