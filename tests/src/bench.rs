@@ -8,11 +8,12 @@ use serde::Serialize;
 mod force;
 mod ingest;
 mod log;
+mod mask;
 mod overhead;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["force", "ingest", "log", "overhead", "verify"];
+pub const NAMES: &[&str] = &["force", "ingest", "log", "mask", "overhead", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -47,6 +48,7 @@ pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "force" => force::run(folder).await,
         "ingest" => ingest::run(folder).await,
+        "mask" => mask::run(folder).await,
         "overhead" => overhead::run(folder).await,
         "log" => {
             let folder = folder.to_owned();

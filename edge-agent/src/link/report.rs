@@ -33,6 +33,7 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let now = parts.clock.now();
     let quality = parts.clock.quality();
     let retention = parts.retention.standing();
+    let masks = parts.mask.figures();
     SiteReport {
         at_us: now.0,
         agent_version: identity.agent().version.clone(),
@@ -59,17 +60,21 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         early_erased_us: us(retention.erasures.early_at),
         late_erased: retention.erasures.late,
         late_erased_us: us(retention.erasures.late_at),
+        masked_cameras: u32::try_from(masks.cameras).unwrap_or(u32::MAX),
+        masked_cameras_max: u32::try_from(masks.carries).unwrap_or(u32::MAX),
+        mask_encoder: masks.encoder.to_owned(),
     }
 }
 
-/// What a person must see to, on the site's own log and on those that it witnesses.
+/// What a person must see to: of the site's own log, its masks, and the logs that it witnesses.
 fn alarms(parts: &Parts, now: WallTime) -> Vec<Alarm> {
     let alarm = |code: &str, text, at: WallTime| Alarm { code: code.to_owned(), text, at_us: at.0 };
     // The store's are so now; a lie of another log stays one.
     let own = parts.store.alarms().into_iter().map(|(code, text)| alarm(code, text, now));
+    let masks = parts.mask.alarms(now).into_iter().map(|(code, text)| alarm(code, text, now));
     let witnessed = parts.witness.alarms();
     let witnessed = witnessed.into_iter().map(|it| alarm(it.code, it.text, it.at));
-    own.chain(witnessed).take(ALARMS_MAX).collect()
+    own.chain(masks).chain(witnessed).take(ALARMS_MAX).collect()
 }
 
 /// A time on the wire; 0: none.
