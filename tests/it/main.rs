@@ -5,6 +5,7 @@
 mod camera;
 mod crash;
 mod deploy;
+mod erasure;
 mod fleet;
 mod full_disc;
 mod masks;
