@@ -1,6 +1,5 @@
 //! A disc that fills up: the oldest unheld footage goes first, with a signed record and an alarm, and
-//! recording never stops. It is foretold, and it stays visible. On a real small file system, in a mount
-//! namespace of the agent's own.
+//! recording never stops. On a real small file system, in a mount namespace of the agent's own.
 
 use std::time::Duration;
 
@@ -35,20 +34,6 @@ async fn when_the_disc_is_full_the_oldest_footage_goes_and_recording_goes_on() {
     );
     force.start_site_by("west", "unshare", &["-rm", "sh", "-c", &script, "agent"]).unwrap();
     force.await_recording(names.len()).await.unwrap();
-    let health = ["--output", "json", "health"];
-    let problems = |seen: &str| -> Option<Vec<String>> {
-        let found: serde_json::Value = serde_json::from_str(seen).ok()?;
-        let problem = |it: &serde_json::Value| Some(it["problem"].as_str()?.to_owned());
-        found.as_array()?.iter().map(problem).collect()
-    };
-    let foretold = || async {
-        let said = force.cli(TECHNICIAN, &health).await.ok()?;
-        problems(&said.out)?.contains(&"retention-at-risk".to_owned()).then_some(())
-    };
-    eventually("the shortfall is foretold", Duration::from_secs(60), foretold).await.unwrap();
-    let seen = force.ask(TECHNICIAN, &["sites"]).await.unwrap()[0].clone();
-    assert!(seen["forecast_shortfall"].is_string(), "{seen:#}");
-    assert!(seen["lacking_bytes"].as_u64().unwrap() > 64 * MEBI, "{seen:#}");
 
     let log = || async {
         let agent = force.sites.get("west")?;
@@ -67,13 +52,4 @@ async fn when_the_disc_is_full_the_oldest_footage_goes_and_recording_goes_on() {
         (recording && site["log_size"].as_u64()? >= before + 8).then_some(())
     };
     eventually("all four cameras record on", Duration::from_secs(60), goes_on).await.unwrap();
-    let stays = || async {
-        let said = force.cli(TECHNICIAN, &health).await.ok()?;
-        problems(&said.out)?.contains(&"under-floor".to_owned()).then_some(said.code)
-    };
-    let code = eventually("early erasure in health", Duration::from_secs(120), stays).await;
-    assert_eq!(code.unwrap(), 6);
-    let seen = force.ask(TECHNICIAN, &["sites"]).await.unwrap()[0].clone();
-    assert!(seen["early_erased"].as_u64().unwrap() > 0, "{seen:#}");
-    assert_eq!(seen["late_erased"], 0, "{seen:#}");
 }

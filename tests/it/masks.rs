@@ -1,20 +1,23 @@
 //! What is masked is blind in every stored picture, and what is not masked is the camera's own,
-//! byte for byte: seen in the bundle, as a court would.
+//! byte for byte: seen in the bundle, as a court would. Where there is no time to mask, there is a
+//! signed gap.
 
 use std::path::Path;
 use std::time::Duration;
 
-use harness::force::{CameraPlan, Force, Recording};
+use harness::force::{CameraPlan, Force, Recording, TECHNICIAN};
 use harness::rig::cameras::{Auth, Cameras};
+use harness::rig::eventually::eventually;
 use harness::rig::footage::Clip;
 use harness::rig::process::Launch;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
 const WIDTH: usize = 960;
 const HEIGHT: usize = 720;
 /// Pixels from a mask's edge within which the encoder may blur.
-const EDGE: f64 = 8.0;
+const EDGE: f64 = 16.0;
 /// Luma levels that the encoder may be off the mask's colour further inside.
 const LEVELS: u8 = 2;
 /// Seconds of footage that are asked for.
@@ -76,6 +79,62 @@ async fn masks_are_in_the_pixels_and_unmasked_footage_is_the_cameras_own() {
             assert_own(&view, clip, frames).await;
         }
     }
+}
+
+#[tokio::test]
+async fn more_masks_than_a_recorder_carries_are_gaps_and_never_unmasked_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (1..=8).map(|n| format!("west/ext-{n:02}")).collect();
+    let wanted = names.iter().map(|name| (name.clone(), Clip::WalkwayH264));
+    let cameras = Cameras::start(wanted, Auth::Open).await.unwrap();
+    let mut force = Force::start(folder.path()).await.unwrap();
+    let plans: Vec<CameraPlan> = names
+        .iter()
+        .map(|camera| CameraPlan {
+            name: camera.trim_start_matches("west/").to_owned(),
+            url: cameras.url(camera).unwrap().to_string(),
+            masked: true,
+            protected: false,
+        })
+        .collect();
+    // One worker, at the effort that takes four times as long: half of them would be too many.
+    let recording = Recording { mask_workers: 1, mask_effort: "fine", ..Recording::default() };
+    let to = force.fleet_address();
+    force.add_site("west", &plans, &recording, to).await.unwrap();
+    eventually("health tells of the overload", Duration::from_secs(60), || async {
+        let said = force.cli(TECHNICIAN, &["--output", "json", "health"]).await.ok()?;
+        let found: Value = serde_json::from_str(&said.out).ok()?;
+        let overload = |finding: &Value| finding["problem"] == "mask-overload";
+        (said.code == 6 && found.as_array()?.iter().any(overload)).then_some(())
+    })
+    .await
+    .unwrap();
+    let sites = force.ask(TECHNICIAN, &["sites"]).await.unwrap();
+    assert_eq!(sites[0]["masked_cameras"], 8, "{sites:#}");
+    assert_eq!(sites[0]["mask_encoder"], "libx264");
+    assert!(sites[0]["masked_cameras_max"].as_u64().unwrap() < 8, "{sites:#}");
+
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    force.await_footage(&names, 40).await.unwrap();
+    let bundle = folder.path().join("bundle");
+    let case = force.obtain(&names, "-34s", "-16s", &bundle).await.unwrap();
+    assert_eq!(case["verdict"], "verified", "{case:#}");
+    let report = force.verify(&bundle).await.unwrap();
+    let mut gaps = 0;
+    for camera in report["cameras"].as_array().unwrap() {
+        assert_eq!(camera["unexplained"].as_array().unwrap().len(), 0, "{camera:#}");
+        assert!(camera["masks"].as_array().unwrap().iter().all(|mask| mask["state"] == "burned"));
+        for gap in camera["gaps"].as_array().unwrap() {
+            assert_eq!(gap["reason"], "mask-overload", "{camera:#}");
+            gaps += 1;
+        }
+        let frames = usize::try_from(camera["frames"].as_u64().unwrap()).unwrap();
+        if frames > 0 {
+            let name = camera["camera"].as_str().unwrap();
+            assert_blind(&bundle.join(format!("data/view/{name}.mp4")), frames).await;
+        }
+    }
+    assert!(gaps >= 4, "{report:#}");
 }
 
 /// A player shows as many seconds as were asked for.

@@ -9,13 +9,15 @@ mod force;
 mod index;
 mod ingest;
 mod log;
+mod mask;
 mod overhead;
 mod soak;
 mod still;
 mod verify;
 
 /// Every benchmark.
-pub const NAMES: &[&str] = &["force", "index", "ingest", "log", "overhead", "soak", "verify"];
+pub const NAMES: &[&str] =
+    &["force", "index", "ingest", "log", "mask", "overhead", "soak", "verify"];
 
 /// What a benchmark found.
 #[derive(Debug, Serialize)]
@@ -50,6 +52,7 @@ pub async fn run(name: &str, folder: &Path) -> Result<Figure> {
     match name {
         "force" => force::run(folder).await,
         "ingest" => ingest::run(folder).await,
+        "mask" => mask::run(folder).await,
         "overhead" => overhead::run(folder).await,
         "log" => {
             let folder = folder.to_owned();

@@ -68,6 +68,10 @@ pub struct Recording {
     pub pull_bytes_per_second: u64,
     /// With less free space the oldest unheld footage goes.
     pub reserve_free_bytes: u64,
+    /// Threads that mask; 0: all cores but one.
+    pub mask_workers: u32,
+    /// `fast` or `fine`.
+    pub mask_effort: &'static str,
 }
 
 impl Default for Recording {
@@ -78,6 +82,8 @@ impl Default for Recording {
             stall_ms: 3000,
             pull_bytes_per_second: 0,
             reserve_free_bytes: 0,
+            mask_workers: 0,
+            mask_effort: "fast",
         }
     }
 }
@@ -298,7 +304,7 @@ impl Force {
         let mut text = format!(
             "site = \"{site}\"\nstate_dir = \"{}\"\n\n[controller]\naddress = \"{via}\"\n\
              server_name = \"127.0.0.1\"\nenrolment_token_path = \"{}\"\n\n[recording]\n\
-             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = {}\nstall_ms = {}\n\n[link]\npull_bytes_per_second = {}\n",
+             segment_s = {}\nretain = \"{}\"\nreserve_free_bytes = {}\nstall_ms = {}\n\n[link]\npull_bytes_per_second = {}\n\n[mask]\nworkers = {}\neffort = \"{}\"\n",
             self.site_state(site).display(),
             self.token_path(&format!("{site}-enrol")).display(),
             recording.segment_s,
@@ -306,6 +312,8 @@ impl Force {
             recording.reserve_free_bytes,
             recording.stall_ms,
             recording.pull_bytes_per_second,
+            recording.mask_workers,
+            recording.mask_effort,
         );
         for camera in cameras {
             let place = if camera.masked { "external" } else { "internal" };

@@ -37,6 +37,7 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
     let now = parts.clock.now();
     let quality = parts.clock.quality();
     let retention = parts.retention.standing();
+    let masks = parts.mask.figures();
     SiteReport {
         at_us: now.0,
         agent_version: identity.agent().version.clone(),
@@ -66,17 +67,21 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         second_state: parts.store.second_state().unwrap_or_default(),
         second_free_bytes,
         second_total_bytes,
+        masked_cameras: u32::try_from(masks.cameras).unwrap_or(u32::MAX),
+        masked_cameras_max: u32::try_from(masks.carries).unwrap_or(u32::MAX),
+        mask_encoder: masks.encoder.to_owned(),
     }
 }
 
-/// What a person must see to, on the site's own log and on those that it witnesses.
+/// What a person must see to: of the site's own log, its masks, and the logs that it witnesses.
 fn alarms(parts: &Parts, now: WallTime) -> Vec<Alarm> {
     let alarm = |code: &str, text, at: WallTime| Alarm { code: code.to_owned(), text, at_us: at.0 };
     // The store's are so now; a lie of another log stays one.
     let own = parts.store.alarms().into_iter().map(|(code, text)| alarm(code, text, now));
+    let masks = parts.mask.alarms(now).into_iter().map(|(code, text)| alarm(code, text, now));
     let witnessed = parts.witness.alarms();
     let witnessed = witnessed.into_iter().map(|it| alarm(it.code, it.text, it.at));
-    own.chain(witnessed).take(ALARMS_MAX).collect()
+    own.chain(masks).chain(witnessed).take(ALARMS_MAX).collect()
 }
 
 /// A time on the wire; 0: none.

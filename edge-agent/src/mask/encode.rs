@@ -134,7 +134,7 @@ impl Encoder {
         let same = size == self.size && picture.color_range() == self.range;
         // Two key frames in a row must differ in `idr_pic_id` (H.264 section 7.4.3). Encoders count
         // it 0, 1, 0, … and a new one begins with 0.
-        let may_begin_anew = filled.key() && (!self.last_was_key || self.keys % 2 == 0);
+        let may_begin_anew = filled.key() && (!self.last_was_key || self.keys.is_multiple_of(2));
         same && (self.settings.serves(wanted) || !may_begin_anew)
     }
 
@@ -152,7 +152,7 @@ impl Encoder {
         if self.settings.kind == Kind::Software {
             self.inner.send_frame(picture).map_err(failed("encode"))?;
             let coded = self.receive()?;
-            if !coded.as_ref().is_some_and(|coded| coded.id == filled.id()) {
+            if coded.as_ref().is_none_or(|coded| coded.id != filled.id()) {
                 return Err(refused("encode", "the encoder held a picture back"));
             }
             return Ok(coded.into_iter().collect());

@@ -123,7 +123,11 @@ fn strip_side_data(picture: &mut frame::Video) {
     // `nb_side_data` live entries, and each call removes at least the first one.
     unsafe {
         let frame = picture.as_mut_ptr();
-        while (*frame).nb_side_data > 0 {
+        for _ in 0..(*frame).nb_side_data {
+            // One call may take several away.
+            if (*frame).nb_side_data == 0 {
+                break;
+            }
             let first = *(*frame).side_data;
             ffmpeg::ffi::av_frame_remove_side_data(frame, (*first).type_);
         }

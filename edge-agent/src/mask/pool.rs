@@ -68,7 +68,7 @@ impl Drop for Shared {
 /// What others know of a worker.
 #[derive(Debug)]
 struct Desk {
-    arrivals: SyncSender<Seat>,
+    arrivals: SyncSender<Box<Seat>>,
     /// Set by the thread itself before it does anything.
     thread: OnceLock<Thread>,
     /// Cameras here or on their way here.
@@ -270,8 +270,9 @@ impl Pool {
         let (to, events) = outbox::queue();
         let (output, outputs) = mpsc::channel(OUTPUTS);
         let place = Arc::new(AtomicUsize::new(0));
+        let own_place = Arc::clone(&place);
         let mut seat =
-            Seat::new(camera.to_owned(), policy, kind, events, output, Arc::clone(&place));
+            Box::new(Seat::new(camera.to_owned(), policy, kind, events, output, own_place));
         // The least busy worker; one whose thread could not be had takes nothing.
         let mut order: Vec<usize> = (0..self.0.desks.len()).collect();
         order.sort_by_key(|at| {
@@ -333,7 +334,7 @@ impl Pool {
 
 impl Desk {
     /// Lets a camera sit here; gives it back if there is no thread.
-    fn take(&self, seat: Seat) -> Result<(), Seat> {
+    fn take(&self, seat: Box<Seat>) -> Result<(), Box<Seat>> {
         self.cameras.fetch_add(1, Ordering::Relaxed);
         match self.arrivals.try_send(seat) {
             Ok(()) => {

@@ -72,10 +72,11 @@ impl Rate {
             return self.qp;
         }
         let ticks = u64::try_from(pts_ticks.saturating_sub(from)).unwrap_or(0);
-        if ticks > 0 {
-            self.bits_per_second = self.in_bytes.saturating_mul(8 * 90_000) / ticks;
-            // Rounded to the nearest: 25 frames a second may look like 25.1.
-            let measured = (u64::from(self.pictures) * 90_000 + ticks / 2) / ticks;
+        let bits = self.in_bytes.saturating_mul(8 * 90_000).checked_div(ticks);
+        self.bits_per_second = bits.unwrap_or(self.bits_per_second);
+        // Rounded to the nearest: 25 frames a second may look like 25.1.
+        let measured = (u64::from(self.pictures) * 90_000 + ticks / 2).checked_div(ticks);
+        if let Some(measured) = measured {
             let suffices = |it: &u32| u64::from(*it) >= measured;
             self.frames_per_second =
                 FRAMES_PER_SECOND.into_iter().find(suffices).unwrap_or(FRAMES_PER_SECOND[3]);
@@ -120,6 +121,7 @@ mod tests {
     use super::*;
 
     /// Bytes of a GOP by its QP: 6 more halve them.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a GOP")]
     fn bytes(busy: f64, qp: u8) -> usize {
         (busy * 2f64.powf(-f64::from(qp) / 6.0)) as usize
     }

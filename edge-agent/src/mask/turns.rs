@@ -27,6 +27,8 @@ const COST_US_START: i64 = 10_000;
 /// A picture costs no more and no less than this, whatever the clock says.
 const COST_US_MAX: i64 = 5_000_000;
 const COST_US_MIN: i64 = 100;
+/// How far apart the losses of two cameras may be before the one that lost more is spared.
+const LOSS_APART: f64 = 0.02;
 /// The time from one picture to the next, unless it is absurd.
 const STEP_US_MIN: i64 = 1_000;
 const STEP_US_MAX: i64 = 1_000_000;
@@ -98,7 +100,7 @@ impl Seat {
 /// |---|---|
 /// | who is there | [`Turns::join`], [`Turns::leave`] |
 /// | what happened | [`Turns::waiting`], [`Turns::came`], [`Turns::masked`], [`Turns::left_out`], [`Turns::shed_ended`] |
-/// | decisions | [`Turns::next`], [`Turns::who_sheds`] |
+/// | decisions | [`Turns::whose_turn`], [`Turns::who_sheds`] |
 /// | figures | [`Turns::permille`], [`Turns::permille_of`], [`Turns::cameras`] |
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
@@ -163,7 +165,7 @@ impl Turns {
     }
 
     /// Whose turn it is; `None` if nothing waits.
-    pub fn next(&mut self) -> Option<SeatId> {
+    pub fn whose_turn(&mut self) -> Option<SeatId> {
         if self.seats.values().all(|seat| seat.waiting == 0) {
             return None;
         }
@@ -194,9 +196,15 @@ impl Turns {
         if backlog_us <= BACKLOG_US_MAX {
             return None;
         }
+        let least = self.seats.values().map(Seat::loss).fold(1.0, f64::min);
         // Also one that has nothing waiting now: a cheap camera is to lose as much as a costly one.
         let free = self.seats.iter_mut().filter(|(_, seat)| !seat.sheds);
         let (id, seat) = free.min_by(|(_, a), (_, b)| a.loss().total_cmp(&b.loss()))?;
+        // Who has lost more than another that sheds just now waits for that one, as long as there is
+        // room to wait.
+        if seat.loss() > least + LOSS_APART && backlog_us <= 2 * BACKLOG_US_MAX {
+            return None;
+        }
         seat.sheds = true;
         seat.relief = (ticks_to_us(SHED_TICKS_MIN) / seat.step_us.max(1)).max(1);
         Some(*id)

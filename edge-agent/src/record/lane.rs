@@ -46,7 +46,6 @@ impl Lane {
     }
 
     /// What is spawned while the guard lives runs on the lane, and so does what that spawns.
-    #[must_use]
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }

@@ -85,7 +85,10 @@ pub fn look(
         let measured = seen.hours.get(&camera.id).and_then(|h| rate::day(h, epoch_of(now)));
         Demand {
             camera: camera.id.clone(),
-            kbps: camera.expected_kbps.or(measured.map(rate::kbps)).unwrap_or(rate::EXPECTED_KBPS),
+            kbps: camera
+                .expected_kbps
+                .or_else(|| measured.map(rate::kbps))
+                .unwrap_or(rate::EXPECTED_KBPS),
             floor_s: camera.class.floor_s,
         }
     };

@@ -138,17 +138,21 @@ impl Model {
     /// As the sweeper: what is due, then what the disc needs. Gives what was erased early.
     fn sweep(&mut self) -> Vec<(CameraId, WallTime)> {
         let mut early = Vec::new();
-        let ids = self.ids.clone();
-        let walks = [Walk::due(&ids, &self.rules, self.now()), Walk::all(&ids, &self.rules)];
+        let (ids, mut rules, mut free_bytes) =
+            (self.ids.clone(), self.rules.clone(), self.free_bytes());
+        // The model records beyond its end where a real disc would refuse; that comes free as well.
+        rules.reserve_bytes += self.used_bytes.saturating_sub(self.disc_bytes);
+        let walks = [Walk::due(&ids, &rules, self.now()), Walk::all(&ids, &rules)];
         for mut walk in walks {
-            while !walk.is_for_room() || self.free_bytes() < self.rules.reserve_bytes {
-                let rows = walk.next(&self.rules, 64, |ask| Ok::<_, Infallible>(self.read(ask)));
+            while !walk.is_for_room() || free_bytes < rules.reserve_bytes {
+                let rows = walk.next(&rules, 64, |ask| Ok::<_, Infallible>(self.read(ask)));
                 let Ok(rows) = rows;
                 if rows.is_empty() {
                     break;
                 }
                 let held = Held { standing: &self.holds, released: &[] };
-                let plan = plan::plan(&rows, held, self.now(), &self.rules, self.free_bytes());
+                let plan = plan::plan(&rows, held, self.now(), &rules, free_bytes);
+                free_bytes += plan.frees_bytes;
                 self.erase(&plan, &mut early);
             }
         }
@@ -216,7 +220,7 @@ impl Model {
                 .collect(),
             floor_hours: (keep(camera).floor_us / (DAY_US / 24)).unsigned_abs(),
             bytes_per_hour: rate::day(&self.hours[camera], epoch_of(now))
-                .unwrap_or(rate::bytes_per_hour(KBPS)),
+                .unwrap_or_else(|| rate::bytes_per_hour(KBPS)),
         };
         let loads: Vec<Load> = (0..CAMERAS).map(load).collect();
         forecast(&loads, now, self.free_bytes(), self.rules.reserve_bytes)
@@ -285,7 +289,7 @@ fn in_sixty_days_of_the_force_nothing_is_kept_too_long_or_erased_early_without_a
         // The oldest relative to its floor went first, across all cameras.
         let left = oldest.iter().map(|(c, unheld)| model.rules.floor_ends(c, unheld.end)).min();
         assert!(left >= Some(newest), "slot {slot}");
-        first_early.get_or_insert(model.now());
+        first_early.get_or_insert_with(|| model.now());
         early_on = slot / SLOTS_A_DAY;
     }
     // Three days after the bitrate stepped up, the date was known to the day, and rather too early:

@@ -128,12 +128,12 @@ impl Watchdog {
     /// As [`Self::look`].
     pub fn look_with(&mut self, free_bytes: u64) -> Result<Standing, StoreError> {
         let now = self.clock.now();
-        self.set(Alarm::SweepOverdue, self.sweep_overdue());
+        self.set(Alarm::SweepOverdue, self.sweep_overdue().as_deref());
         let oldest = self.store.oldest_unheld()?;
         let over = self.over_ceiling(&oldest, now);
-        self.set(Alarm::OverCeiling, over);
+        self.set(Alarm::OverCeiling, over.as_deref());
         let erasures = self.store.erasures();
-        self.set(Alarm::UnderFloor, under_floor(erasures));
+        self.set(Alarm::UnderFloor, under_floor(erasures).as_deref());
         let mut standing = Standing {
             at: Some(now),
             erasures,
@@ -142,13 +142,13 @@ impl Watchdog {
         };
         let seen = self.forecast(&standing, now, free_bytes);
         (standing.shortfall, standing.lacking_bytes) = (seen.shortfall, seen.lacking_bytes);
-        self.set(Alarm::RetentionAtRisk, at_risk(seen, &standing, now));
+        self.set(Alarm::RetentionAtRisk, at_risk(seen, &standing, now).as_deref());
         standing.clone_into(&mut self.board.0.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(standing)
     }
 
-    fn set(&self, alarm: Alarm, what: Option<String>) {
-        self.store.set_alarm(alarm, what.as_deref());
+    fn set(&self, alarm: Alarm, what: Option<&str>) {
+        self.store.set_alarm(alarm, what);
     }
 
     fn sweep_overdue(&self) -> Option<String> {

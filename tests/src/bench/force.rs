@@ -188,6 +188,10 @@ fn report(
         "force: ffmpeg -c copy uses {theirs:.6} of a core a camera: {:.1} times ours",
         theirs / ours
     );
+    println!(
+        "force: of each camera's {ours:.6}, the two digests that evidence needs cost {:.6} alone",
+        after.digests
+    );
     let whole = cameras == CAMERAS && measured.as_secs() >= MEASURED_S;
     let kept_all = kept.gaps == 0 && kept.lost_packets == 0 && lost == 0;
     let holds = share <= 1.0

@@ -79,6 +79,12 @@ pub struct Alarm {
     pub code: String,
     /// In words.
     pub text: String,
+    /// Cameras whose mask is required.
+    pub masked_cameras: u32,
+    /// How many like them its mask workers carry; none: not known yet.
+    pub masked_cameras_max: Option<u32>,
+    /// What encodes masked pictures; none: nothing does.
+    pub mask_encoder: Option<String>,
 }
 
 impl From<v1::Site> for Site {
@@ -116,6 +122,9 @@ impl From<v1::Site> for Site {
             early_erased_last: time(site.early_erased_us),
             late_erased: site.late_erased,
             late_erased_last: time(site.late_erased_us),
+            masked_cameras: site.masked_cameras,
+            masked_cameras_max: Some(site.masked_cameras_max).filter(|cameras| *cameras > 0),
+            mask_encoder: text(site.mask_encoder),
         }
     }
 }
@@ -457,6 +466,14 @@ fn site_problems(site: &Site, now: WallTime) -> Vec<(String, String)> {
         );
         add("late-erased", detail);
     }
+    let is_told = site.alarms.iter().any(|alarm| alarm.code == "mask-overload");
+    let most = site.masked_cameras_max.filter(|most| *most < site.masked_cameras && !is_told);
+    if let Some(most) = most {
+        let cameras = site.masked_cameras;
+        let detail =
+            format!("{cameras} masked cameras, the recorder carries {most}: give it more cores");
+        add("mask-overload", detail);
+    }
     let ends = site.certificate_ends.map(|ends| ends.micros_since(now) / MICROS_PER_DAY);
     if let Some(days) = ends.filter(|days| *days < 7) {
         add("certificate-ends-soon", format!("in {days} days"));
@@ -501,6 +518,8 @@ mod tests {
         let alarms = vec![alarm("retention-at-risk"), alarm("over-ceiling")];
         let full = Site { site: "hq".into(), alarms, late_erased: 3, ..site() };
         let ending = Site { certificate_ends: Some(WallTime(MICROS_PER_DAY)), ..site() };
+        let busy =
+            Site { site: "north".into(), masked_cameras: 9, masked_cameras_max: Some(8), ..site() };
         let silent = v1::Camera {
             camera: "east/ext-01".into(),
             state: "camera-unreachable".into(),
@@ -516,11 +535,12 @@ mod tests {
         };
         let expected =
             Camera { camera: "east/ext-03".into(), hour_kbps: 4_800, ..heavy.clone().into() };
-        let sites = [site(), away, adrift, full, ending];
+        let sites = [site(), away, adrift, full, ending, busy];
         let cameras = [silent.into(), heavy.into(), expected];
         let findings = health(&sites, &cameras, &[], WallTime(0));
         let problems: Vec<_> = findings.iter().map(|finding| finding.problem.as_str()).collect();
-        assert_eq!(problems.len(), 9);
+        assert_eq!(problems.len(), 10);
+        assert!(problems.contains(&"mask-overload"));
         for due in [
             "site-not-connected",
             "clock-not-kept",

@@ -146,7 +146,7 @@ async fn a_recorder_that_does_not_take_loses_frames_and_is_told_how_many() {
     ended_well(told).await;
     let (mut came, mut dropped) = (0, 0);
     for word in &story {
-        let told = word.strip_prefix("overrun ").or(word.strip_prefix("left out "));
+        let told = word.strip_prefix("overrun ").or_else(|| word.strip_prefix("left out "));
         dropped += told.map_or(0, |frames| frames.parse::<usize>().unwrap());
         came += word.parse::<usize>().unwrap_or(0);
     }
@@ -192,33 +192,34 @@ async fn feed_all(feeder: &mut Feeder, frames: &[Frame]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_pool_that_is_too_small_leaves_out_whole_stretches_of_all_cameras() {
     const CAMERAS: usize = 6;
     let clip = Clip::h264();
     // All that the cameras have at once: more than two seconds of work from the first moment.
     let settings = Settings { workers: 1, effort: Effort::Fine, ..Settings::default() };
     let (pool, told) = pool(settings, CAMERAS);
-    let stories: Vec<_> = (0..CAMERAS)
-        .map(|n| {
-            let Pipeline { mut feeder, mut outputs } =
-                pool.start(&n.to_string(), policy()).unwrap();
-            let frames = clip.frames.clone();
-            let feeding = tokio::spawn(async move { feed_all(&mut feeder, &frames).await });
-            let reading = tokio::spawn(async move {
+    let stories = (0..CAMERAS).map(|n| {
+        let Pipeline { mut feeder, mut outputs } = pool.start(&n.to_string(), policy()).unwrap();
+        let frames = &clip.frames;
+        async move {
+            let feeding = async move {
+                feed_all(&mut feeder, frames).await;
+                drop(feeder);
+            };
+            let reading = async move {
                 let mut all = Vec::new();
                 while let Some(output) = outputs.recv().await {
                     all.push(output);
                 }
                 all
-            });
-            (feeding, reading)
-        })
-        .collect();
+            };
+            tokio::join!(feeding, reading).1
+        }
+    });
+    let stories = futures::future::join_all(stories).await;
     let mut losses = Vec::new();
-    for (feeding, reading) in stories {
-        feeding.await.unwrap();
-        let outputs = reading.await.unwrap();
+    for outputs in stories {
         let (mut masked, mut left_out, mut may_follow) = (0, 0, false);
         for output in &outputs {
             match output {

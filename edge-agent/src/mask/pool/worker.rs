@@ -166,7 +166,7 @@ impl Seated {
 pub(super) struct Worker {
     number: usize,
     desks: Arc<[Desk]>,
-    arrivals: Receiver<Seat>,
+    arrivals: Receiver<Box<Seat>>,
     closing: Arc<AtomicBool>,
     clock: Clock,
     effort: Effort,
@@ -180,7 +180,7 @@ impl Worker {
     pub(super) fn new(
         number: usize,
         desks: Arc<[Desk]>,
-        arrivals: Receiver<Seat>,
+        arrivals: Receiver<Box<Seat>>,
         closing: Arc<AtomicBool>,
         clock: Clock,
         effort: Effort,
@@ -205,14 +205,14 @@ impl Worker {
             while let Ok(seat) = self.arrivals.try_recv() {
                 self.next_id += 1;
                 self.turns.join(self.next_id);
-                self.seated.insert(self.next_id, Seated::new(seat, self.effort));
+                self.seated.insert(self.next_id, Seated::new(*seat, self.effort));
             }
             let blocked = self.look();
             if let Some(id) = self.turns.who_sheds()
                 && let Some(seated) = self.seated.get_mut(&id)
             {
                 seated.must_shed = true;
-            } else if let Some(id) = self.turns.next() {
+            } else if let Some(id) = self.turns.whose_turn() {
                 self.serve(id);
             } else if self.seated.is_empty() && self.closing.load(Ordering::SeqCst) {
                 return;
@@ -350,7 +350,7 @@ impl Worker {
         seat.first = Some(frame);
         let place = Arc::clone(&seat.place);
         place.store(at, Ordering::SeqCst);
-        match self.desks[at].take(seat) {
+        match self.desks[at].take(Box::new(seat)) {
             Ok(()) => {
                 // What it wants is there before it is measured there.
                 self.desks[at].permille.fetch_add(wants, Ordering::Relaxed);
@@ -361,7 +361,7 @@ impl Worker {
             Err(mut seat) => {
                 place.store(self.number, Ordering::SeqCst);
                 let frame = seat.first.take();
-                self.seated.insert(id, Seated::new(seat, self.effort));
+                self.seated.insert(id, Seated::new(*seat, self.effort));
                 frame
             }
         }
@@ -406,5 +406,5 @@ const _: () = {
     struct Sent;
     impl<T: ?Sized> Either<()> for T {}
     impl<T: ?Sized + Send> Either<Sent> for T {}
-    <Transcoder as Either<_>>::WHICH
+    let () = <Transcoder as Either<_>>::WHICH;
 };

@@ -43,7 +43,7 @@ fn run(cameras: &mut [Camera], seconds: i64) -> i64 {
             camera.must_shed = true;
             continue;
         }
-        let Some(id) = turns.next() else {
+        let Some(id) = turns.whose_turn() else {
             now_us += 1_000;
             continue;
         };
@@ -115,13 +115,16 @@ proptest! {
             prop_assert!(waited_us < 4_000_000, "waited {waited_us}");
             return Ok(());
         }
-        // Every one is recorded still, and none loses much more than another.
+        // Every one is recorded still, and none loses much more than another. Two cameras and sheds
+        // of up to 14 s in ten minutes are coarse.
         let (least, most) = losses.iter().fold((1.0f64, 0.0f64), |(l, m), x| (l.min(*x), m.max(*x)));
         prop_assert!(most < 1.0, "{wanted}: {losses:?}");
-        prop_assert!(most - least < 0.08, "{wanted}: {losses:?}");
-        // Nearly all of the worker's time is used: a shed of one great camera may leave some idle.
+        prop_assert!(most - least < 0.15, "{wanted}: {losses:?}");
+        // Nearly all of the worker's time is used, unless one camera alone wants most of it: while
+        // that one leaves out four seconds there is too little else to do.
         let done: f64 = cameras.iter().map(|c| (c.masked * c.cost_us) as f64).sum();
-        prop_assert!(wanted < 1.05 || done > 540e6, "{wanted}: {done} of 600e6");
+        let great = cameras.iter().any(|c| c.cost_us * 2 > c.step_us);
+        prop_assert!(wanted < 1.05 || great || done > 540e6, "{wanted}: {done} of 600e6");
     }
 
     #[test]
@@ -136,7 +139,7 @@ proptest! {
         }
         let mut worked = vec![0; costs.len()];
         for _ in 0..turns_taken {
-            let id = turns.next().unwrap();
+            let id = turns.whose_turn().unwrap();
             worked[id] += costs[id];
             turns.masked(id, costs[id]);
         }
@@ -150,25 +153,25 @@ proptest! {
 #[test]
 fn who_has_nothing_waiting_has_no_turn_and_saves_none_up() {
     let mut turns = Turns::default();
-    assert_eq!(turns.next(), None);
+    assert_eq!(turns.whose_turn(), None);
     turns.join(1);
     turns.join(2);
     turns.waiting(1, 5);
     for _ in 0..1_000 {
-        assert_eq!(turns.next(), Some(1));
+        assert_eq!(turns.whose_turn(), Some(1));
         turns.masked(1, 15_000);
     }
     turns.waiting(2, 5);
     let firsts: Vec<_> = (0..4)
         .map(|_| {
-            let id = turns.next().unwrap();
+            let id = turns.whose_turn().unwrap();
             turns.masked(id, 15_000);
             id
         })
         .collect();
     assert!(firsts.contains(&1) && firsts.contains(&2), "{firsts:?}");
     turns.leave(1);
-    assert_eq!((turns.next(), turns.cameras()), (Some(2), 1));
+    assert_eq!((turns.whose_turn(), turns.cameras()), (Some(2), 1));
 }
 
 #[test]
