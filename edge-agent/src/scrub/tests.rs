@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use custody::WallTime;
 use custody::record::{DamageOutcome, EraseReason, Record, Statement};
 
 use super::*;
+use crate::store::RealDisc;
 use crate::store::tests::{Site, records, sound};
 
 const RULES: Rules = Rules { pass_s: 86_400, bytes_per_second_max: 1 << 20 };
@@ -190,4 +192,49 @@ fn a_pass_goes_on_where_the_run_before_left_it() {
         .filter_map(|it| if let Done::Read(_, seq, _) = it { Some(seq.0) } else { None })
         .collect();
     assert_eq!(seqs, [1, 2]);
+}
+
+#[test]
+fn footage_on_a_second_disc_is_passed_over_while_that_is_away_and_mended_where_it_lies() {
+    let site = Site::new();
+    let camera = site.ext_01();
+    let vault = Arc::new(Vault::default());
+    let second = tempfile::tempdir().unwrap();
+    let (store, _) = site.start_tiered(second.path(), Arc::new(RealDisc)).unwrap();
+    for _ in 0..2 {
+        site.record(&store, camera, 2).unwrap();
+    }
+    let rows = store.expiring(WallTime(i64::MAX - 1), None, 9).unwrap();
+    assert_eq!(store.move_to_second(camera, &rows, &mut |_| {}).unwrap().segments, 2);
+    let file = path(&store, camera, 0);
+    assert!(file.starts_with(second.path()));
+    let good = fs::read(&file).unwrap();
+    let mut rotten = good.clone();
+    rotten[good.len() / 2] ^= 1;
+    fs::write(&file, rotten).unwrap();
+
+    let away = second.path().with_extension("away");
+    host::durable::rename(second.path(), &away).unwrap();
+    let copies = Arc::clone(&vault) as Arc<dyn SecondCopy>;
+    let mut scrubber = Scrubber::new(store.clone(), site.clock.clone(), RULES, copies);
+    // Not yet known to be away: not read, and not said to be lost.
+    assert_eq!(scrubber.step(&mut |_| {}).unwrap(), Done::Rest(0));
+    assert!(matches!(scrubber.step(&mut |_| {}), Err(StoreError::DiscFault { .. })));
+    assert!(!store.look_at_second().unwrap());
+    let done = pass(&mut scrubber);
+    assert_eq!(done.len(), 2);
+    assert!(done.iter().all(|it| matches!(it, Done::Read(_, _, Verdict::Away))), "{done:?}");
+    assert_eq!(outcomes(&store), []);
+
+    host::durable::rename(&away, second.path()).unwrap();
+    assert!(store.look_at_second().unwrap());
+    vault.keep(camera, Seq(0), good.clone());
+    for _ in 0..2 {
+        site.clock.advance_ms(86_400_000);
+        pass(&mut scrubber);
+    }
+    assert_eq!(outcomes(&store), [(0, DamageOutcome::Found), (0, DamageOutcome::Repaired)]);
+    assert_eq!(fs::read(&file).unwrap(), good);
+    assert_eq!(path(&store, camera, 0), file);
+    sound(&store);
 }

@@ -10,6 +10,10 @@
 //! ends after the oldest unread hour is erased: so what goes first is still the oldest. Where the
 //! reading stands is not kept: after a restart the folders are listed again, and known files skipped.
 //!
+//! | file | holds |
+//! |---|---|
+//! | `rebuild/listing.rs` | what lies in the folders |
+//!
 //! What a lost index takes with it: gap records, the erase, hold, release, transfer and agent-start
 //! records of the site log, and the order of its entries. The new log holds each camera's newest
 //! record, then what is recorded, and among it the older segments' own records as they are read; holds
@@ -23,7 +27,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -48,6 +52,11 @@ use super::signing::Signed;
 use super::{path, rotate, salvage, second};
 use crate::limits;
 use crate::seal::key_ring;
+
+mod listing;
+
+pub(super) use listing::list;
+use listing::{cameras_on_disc, files, hours_of};
 
 /// A manifest's block lies within so many bytes of a file's end: a signed manifest is about 3 kB.
 const MANIFEST_BYTES_MAX: u64 = 64 << 10;
@@ -451,77 +460,4 @@ fn manifest_of(end: &[u8]) -> Option<Envelope> {
         let whole = u32::from_be_bytes(*len) as usize == payload.len();
         if whole { Envelope::read(payload).ok() } else { None }
     })
-}
-
-/// The camera's hour folders from hour `from` on, in the order of time; of one hour the first disc's first.
-fn hours_of(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let mut hours = Vec::new();
-    for root in second::roots(core) {
-        let folder = root.join(camera.name());
-        let first_hour = path::hour_folder(root, camera, from);
-        let first_day = first_hour.parent().unwrap_or(&folder).to_owned();
-        // Day and hour names sort as time does.
-        for day in list(&folder)?.into_iter().filter(|day| *day >= first_day) {
-            for hour in list(&day)?.into_iter().filter(|hour| *hour >= first_hour) {
-                hours.extend(epoch_of_folder(&hour).map(|epoch| (epoch, hour)));
-            }
-        }
-    }
-    hours.sort_by_key(|(epoch, _)| *epoch);
-    Ok(hours)
-}
-
-/// The hour that `…/2026-11-22/14` is named after.
-fn epoch_of_folder(folder: &Path) -> Option<u64> {
-    let hour = folder.file_name()?.to_str()?;
-    let day = folder.parent()?.file_name()?.to_str()?;
-    let begins: WallTime = format!("{day}T{hour}:00:00Z").parse().ok()?;
-    Some(key_ring::epoch_of(begins))
-}
-
-/// The camera's segment files in hours from `from` on, by place in the chain.
-fn files(core: &Core, camera: &CameraId, from: u64) -> Result<Vec<(Seq, PathBuf)>, StoreError> {
-    let mut found = Vec::new();
-    for (_, hour) in hours_of(core, camera, from)? {
-        found.extend(list(&hour)?.into_iter().filter_map(|f| Some((path::seq_of(&f)?, f))));
-    }
-    // Stable: of two copies the first disc's stays.
-    found.sort_by_key(|(seq, _)| *seq);
-    found.dedup_by_key(|(seq, _)| *seq);
-    Ok(found)
-}
-
-fn cameras_on_disc(core: &Core) -> Result<BTreeSet<CameraId>, StoreError> {
-    let site = core.identity.site();
-    let mut cameras = BTreeSet::new();
-    for root in second::roots(core) {
-        let folders = list(root)?;
-        let names = folders.iter().filter(|path| path.is_dir()).filter_map(|path| path.file_name());
-        cameras.extend(names.filter_map(|name| CameraId::new(site, name.to_str()?).ok()));
-    }
-    Ok(cameras)
-}
-
-/// What a folder holds, sorted; nothing if it is not there or no folder.
-pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let read = || -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            paths.push(entry?.path());
-        }
-        paths.sort();
-        Ok(paths)
-    };
-    match read() {
-        Ok(paths) => Ok(paths),
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            Ok(Vec::new())
-        }
-        Err(source) => {
-            let what = format!("reading {}", folder.display());
-            Err(StoreError::DiscFault { what, source })
-        }
-    }
 }

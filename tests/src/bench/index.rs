@@ -22,7 +22,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use custody::coverage::Span;
 use custody::{CameraId, Seq, SiteId, WallTime};
-use edge_agent::retention::{Rules, Sweeper};
+use edge_agent::retention::{Keep, Rules, Sweeper};
 use edge_agent::seal::Identity;
 use edge_agent::store::Store;
 use host::Clock;
@@ -287,7 +287,8 @@ fn expiry(state: &Path, begin: WallTime) -> Result<f64> {
     make_files(&store)?;
     let clock = Clock::system();
     let kept_us = clock.now().micros_since(begin) - 3_600_000_000;
-    let rules = Rules { retain_us: kept_us, reserve_bytes: 0 };
+    let standard = Keep { floor_us: kept_us, ceiling_us: kept_us };
+    let rules = Rules { standard, cameras: BTreeMap::new(), reserve_bytes: 0 };
     let (ended, phase) = (AtomicBool::new(false), AtomicU8::new(BASELINE));
     let (took, swept, sweep_s) = std::thread::scope(|threads| -> Result<_> {
         let recording: Vec<_> = cameras()

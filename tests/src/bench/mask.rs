@@ -169,7 +169,10 @@ fn write(outputs: &[mask::Output], path: &Path) -> Result<u64> {
                     ensure!(file.is_empty(), "the stream was cut");
                     file.extend_from_slice(&init);
                 }
-                cut::Output::Fragment(fragment) => file.extend_from_slice(fragment.bytes()),
+                cut::Output::Fragment(fragment) => {
+                    file.extend_from_slice(fragment.head());
+                    fragment.frames().iter().for_each(|frame| file.extend_from_slice(frame));
+                }
                 cut::Output::Close { .. } => {}
                 cut::Output::Refused { detail, .. } => bail!(detail),
             }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use custody::{CameraId, SiteId, WallTime};
-use edge_agent::retention::{Rules, Sweeper};
+use edge_agent::retention::{Keep, Rules, Sweeper};
 use edge_agent::seal::Identity;
 use edge_agent::store::Store;
 use host::Clock;
@@ -85,7 +85,8 @@ fn week(state: &Path) -> Result<Vec<f64>> {
     let identity = Identity::load(state, &site, "watchhouse.example", b"")?;
     let cameras = cameras();
     let (store, _) = Store::open(state, identity, clock.clone(), &cameras)?;
-    let rules = Rules { retain_us: RETAIN_US, reserve_bytes: 0 };
+    let standard = Keep { floor_us: RETAIN_US, ceiling_us: RETAIN_US };
+    let rules = Rules { standard, cameras: BTreeMap::new(), reserve_bytes: 0 };
     let mut sweeper = Sweeper::new(store.clone(), clock.clone(), rules);
     let states: BTreeMap<_, _> =
         cameras.iter().map(|camera| (camera.clone(), "recording".to_owned())).collect();

@@ -70,6 +70,12 @@ pub struct Site {
     pub late_erased: u64,
     /// When last.
     pub late_erased_last: Option<WallTime>,
+    /// Cameras whose mask is required.
+    pub masked_cameras: u32,
+    /// How many like them its mask workers carry; none: not known yet.
+    pub masked_cameras_max: Option<u32>,
+    /// What encodes masked pictures; none: nothing does.
+    pub mask_encoder: Option<String>,
 }
 
 /// What a site says a person must see to.
@@ -79,12 +85,6 @@ pub struct Alarm {
     pub code: String,
     /// In words.
     pub text: String,
-    /// Cameras whose mask is required.
-    pub masked_cameras: u32,
-    /// How many like them its mask workers carry; none: not known yet.
-    pub masked_cameras_max: Option<u32>,
-    /// What encodes masked pictures; none: nothing does.
-    pub mask_encoder: Option<String>,
 }
 
 impl From<v1::Site> for Site {

@@ -109,7 +109,7 @@ fn a_hold_that_is_on_its_way_comes_before_what_it_would_lose() {
     site.clock.advance_ms(20_000);
     assert_eq!(sweeper.sweep_with(PLENTY).unwrap().retired, 0);
     // A full disc does not wait: recording goes on.
-    assert_eq!(sweeper.sweep_with(0).unwrap().early.len(), 2);
+    assert_eq!(sweeper.sweep_with(0).unwrap().retired, 2);
     let (seconds, other) = (BEGIN.plus_seconds(60), site.ext_02());
     site.record(&store, site.ext_01(), 2).unwrap();
     let oldest = store.stats().unwrap().cameras[site.ext_01()].oldest.unwrap();

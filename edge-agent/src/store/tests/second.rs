@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use custody::coverage::Span;
 use custody::record::EraseReason;
 use custody::{CameraId, Seq, WallTime};
 use tempfile::TempDir;
 
 use super::super::{
-    Disc, Moved, PlaceHold, RealDisc, Recovery, SegmentRow, Step, Store, StoreError,
+    Disc, Moved, PlaceHold, RealDisc, Recovery, Rotation, SegmentRow, Step, Store, StoreError,
 };
-use super::{BEGIN, Site, grounds, sound, told};
+use super::{BEGIN, Site, grounds, read_in, sound, told};
 
 /// A site and the folder where its second disc is mounted.
 struct Two {
@@ -242,9 +243,82 @@ fn a_lost_index_is_built_again_from_both_discs() {
     let (store, recovery) = two.start();
     assert!(recovery.rebuilt && recovery.strays.is_empty(), "{recovery:?}");
     sound(&store);
+    read_in(&store);
+    sound(&store);
+    assert!(store.look_at_second().unwrap());
+    sound(&store);
     assert_eq!((files(&two.root()), files(&two.site.folder().join("segments"))), (1, 2));
     assert!(store.segment_path(camera, Seq(0)).unwrap().starts_with(two.root()));
     assert_eq!(store.segment_path(camera, Seq(1)).unwrap(), first_copy);
+}
+
+#[test]
+fn a_lost_index_is_not_whole_while_the_second_disc_is_away() {
+    let two = Two::new();
+    let camera = two.site.ext_01();
+    let (store, _) = two.start();
+    for _ in 0..2 {
+        two.site.record(&store, camera, 2).unwrap();
+    }
+    move_all(&store, camera).unwrap();
+    two.site.clock.advance_ms(3 * 3_600_000);
+    two.site.record(&store, camera, 1).unwrap();
+    let before = rows(&store, camera);
+    drop(store);
+    let away = two.unmount();
+    fs::remove_dir_all(two.site.folder().join("index")).unwrap();
+    let (store, _) = two.start();
+    let waits = loop {
+        match store.read_in() {
+            Ok(Some(_)) => {}
+            ended => break ended,
+        }
+    };
+    let why = waits.unwrap_err().to_string();
+    assert!(why.contains("second.json"), "{why}");
+    // Nothing that may lie there is said to be missing, and no key goes.
+    let span = Span { from: BEGIN, to: BEGIN.plus_seconds(60) };
+    assert!(matches!(store.find(camera, span), Err(StoreError::NotYet { .. })));
+    for hour in store.key_hours().unwrap().into_keys() {
+        assert!(!store.destroy_hour(hour).unwrap());
+    }
+    two.site.record(&store, camera, 1).unwrap();
+    sound(&store);
+    two.mount(&away);
+    assert!(store.look_at_second().unwrap());
+    read_in(&store);
+    sound(&store);
+    let after = rows(&store, camera);
+    assert!(before.iter().all(|row| after.contains(row)) && after.len() == 4);
+    for row in &after {
+        store.segment_key(camera, row.seq).unwrap();
+    }
+    assert_eq!(codes(&store), [""; 0]);
+}
+
+#[test]
+fn an_hours_keys_change_only_when_its_survivors_on_the_second_disc_can_be_read() {
+    let two = Two::new();
+    let camera = two.site.ext_01();
+    let (store, _) = two.start();
+    for _ in 0..2 {
+        two.site.record(&store, camera, 2).unwrap();
+    }
+    move_all(&store, camera).unwrap();
+    assert_eq!(erase(&store, camera, &rows(&store, camera)[..1]).unwrap(), 1);
+    two.site.clock.advance_ms(3 * 3_600_000);
+    let hour = rows(&store, camera)[0].epoch;
+    let ask = Rotation { destroy: vec![], rekey: vec![hour] };
+    let away = two.unmount();
+    assert!(!store.look_at_second().unwrap());
+    store.rotate_keys(&ask).unwrap();
+    assert!(store.key_state().unwrap().residues.contains_key(&hour));
+    two.mount(&away);
+    assert!(store.look_at_second().unwrap());
+    store.rotate_keys(&ask).unwrap();
+    assert!(store.key_state().unwrap().residues.is_empty());
+    store.segment_key(camera, Seq(1)).unwrap();
+    sound(&store);
 }
 
 /// A disc that loses power at its `at`-th step, or refuses that one alone.
