@@ -79,6 +79,6 @@ async fn only_the_pinned_camera_is_recorded_over_tls() {
             .map(|gap| gap["reason"].as_str().unwrap())
             .collect();
         let is_impostor = of["camera"] == "hq/int-03";
-        assert_eq!(gaps.iter().any(|gap| *gap == "camera-unreachable"), is_impostor, "{of:#}");
+        assert_eq!(gaps.contains(&"camera-unreachable"), is_impostor, "{of:#}");
     }
 }

@@ -7,7 +7,7 @@ use host::Clock;
 
 use super::*;
 use crate::access::Role;
-use crate::evidence::hold::{HoldOrder, HoldStep};
+use crate::evidence::hold::{Asked, HoldOrder, HoldStep};
 use crate::ledger::{Command, Ledger};
 use crate::log::RocksLog;
 
@@ -72,11 +72,13 @@ fn code(answer: Result<Vec<Event>, Refusal>) -> Code {
 
 fn hold(ledger: &Ledger) -> HoldId {
     let order = HoldOrder {
-        camera: asked().camera,
+        cameras: vec![asked().camera],
+        site: None,
         span: Span { from: at("2026-11-20T11:58:00Z"), to: at("2026-11-20T12:30:00Z") },
         purpose: Purpose::Security,
         reason: "fall on the front steps".to_owned(),
         case: None,
+        grounds: Asked::default(),
     };
     let events = by(ledger, "k.ode", Command::PlaceHold(order)).unwrap();
     let [Event::HoldOrdered(ordered)] = events.as_slice() else { panic!("{events:?}") };
@@ -140,7 +142,7 @@ fn a_hold_wins_at_the_order_at_the_approval_and_after() {
     before.span.to = at("2026-11-20T11:58:00Z");
     by(&ledger, "d.mensah", Command::OrderErasure(before)).unwrap();
     // Until the site has released it, the hold stands.
-    let placed = HoldStep::Placed { segments: 1 };
+    let placed = HoldStep::Placed { segments: 1, erased: 0 };
     let step = |step| Command::StepHold { hold: hold.clone(), step };
     ledger.submit(Actor::Controller, step(placed)).unwrap();
     let release = Command::ReleaseHold { hold: hold.clone(), reason: "not needed".to_owned() };

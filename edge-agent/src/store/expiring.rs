@@ -92,7 +92,7 @@ fn ends_of(hours: &BTreeSet<u64>) -> Vec<(WallTime, WallTime)> {
 
 impl Store {
     /// At most `limit` stored segments of all cameras that end at `before` or earlier, oldest end first,
-    /// after `cursor`; whatever the tallies say.
+    /// after `cursor`, whatever the tallies say; none that is newer than something still to be read in.
     pub(crate) fn expiring(
         &self,
         before: WallTime,
@@ -100,7 +100,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<SegmentRow>, StoreError> {
         let lower = cursor.map_or_else(Vec::new, |row| after_prefix(&row.key()));
-        let rows = self.core.index.rows(Family::Expiry, lower, Some(expiry::after(before)));
+        let last = expiry::after(before.min(rebuild::known_until(&self.core)));
+        let rows = self.core.index.rows(Family::Expiry, lower, Some(last));
         let read = |(key, value): super::index::Row| {
             SegmentRow::decode(self.core.identity.site(), &key, &value)
                 .ok_or_else(|| broken_row(Family::Expiry))

@@ -152,7 +152,8 @@ fn a_class_with_a_short_ceiling_goes_on_time_and_the_others_stay() {
     let hour_us = 3_600_000_000;
     let short = Keep { floor_us: hour_us, ceiling_us: 2 * hour_us };
     let cameras = BTreeMap::from([(site.ext_02().clone(), short)]);
-    let mut sweeper = Sweeper::new(store.clone(), site.clock.clone(), Rules { cameras, ..rules() });
+    let rules = Rules { cameras, ..rules() };
+    let mut sweeper = Sweeper::new(store.clone(), site.clock.clone(), rules.clone());
     for _ in 0..12 {
         for camera in &site.cameras {
             site.record(&store, camera, 1).unwrap();
@@ -173,6 +174,9 @@ fn a_class_with_a_short_ceiling_goes_on_time_and_the_others_stay() {
     assert_eq!((stored(site.ext_01()), stored(site.ext_02())), (12, 3));
     assert_eq!((store.erasures().early, store.erasures().early_at), (0, None));
     // Shorter still: below the floors, the nearest to its own first.
+    let bytes = store.stats().unwrap().bytes / 15;
+    let shorter = Rules { reserve_bytes: bytes + bytes / 2, ..rules };
+    sweeper = Sweeper::new(store.clone(), site.clock.clone(), shorter);
     let swept = sweeper.sweep_with(0).unwrap();
     assert!(swept.retired >= 1 && !swept.early.is_empty(), "{swept:?}");
     assert_eq!(swept.early[0].0, *site.ext_02());

@@ -73,7 +73,8 @@ impl Reel {
 /// A sender report (RFC 3550 section 6.4.1) in its framing: `wall` is `timestamp`.
 pub(super) fn sender_report(channel: u8, wall: WallTime, timestamp: u32) -> Vec<u8> {
     let us = u64::try_from(wall.0).unwrap_or(0);
-    let ntp = (us / 1_000_000 + NTP_EPOCH_S) << 32 | ((us % 1_000_000) << 32) / 1_000_000;
+    let (seconds, part_us) = (us / 1_000_000 + NTP_EPOCH_S, us % 1_000_000);
+    let ntp = (seconds << 32) | ((part_us << 32) / 1_000_000);
     let mut report = vec![0x80, 200, 0, 6];
     report.extend_from_slice(b"WATC");
     report.extend(ntp.to_be_bytes());
