@@ -27,6 +27,7 @@ use crate::vault::{self, Shelf, Vault};
 
 /// What the site does when it is asked.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mood of its own")]
 struct Mood {
     is_away: bool,
     refuses: bool,

@@ -3,8 +3,8 @@
 //! Locks, in the order in which they may be taken: `publisher` → `holds` → one camera's `line` →
 //! `epochs` → `signing` → `tail` → `tallies`; `synced`, `foreign`, `held`, `unread`, `damaged`,
 //! `erasures`, `alarms` and the second disc's state are held for moments, and nothing is taken under
-//! them. Only opening, closing and gaps take a line; appending a fragment
-//! takes no lock.
+//! them. Only opening, closing, gaps, repairs and turns of moves take a line; appending a fragment takes
+//! no lock.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
