@@ -1,7 +1,7 @@
 //! A segment being written: seal, append, sync; at the end sign, append, sync, link in.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -480,25 +480,4 @@ pub(super) fn link_in(
     line.head = Some(Head { seq, digest, end });
     line.gap = None;
     Ok(Stored { seq, start, end, bytes: file_bytes, root, place })
-}
-
-/// Removes a file that holds nothing, and forgets that it was opened.
-pub(super) fn discard(
-    core: &Core,
-    camera: &CameraId,
-    file: &std::path::Path,
-) -> Result<(), StoreError> {
-    let shown = file.display();
-    core.step(Step::Unlink, format_args!("removing {shown}"), || match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    })?;
-    if let Some(folder) = file.parent().filter(|folder| folder.is_dir()) {
-        core.step(Step::SyncFolder, format_args!("syncing the folder of {shown}"), || {
-            durable::sync_folder(folder)
-        })?;
-    }
-    let mut batch = Batch::default();
-    batch.delete(Family::Opened, of_camera(camera));
-    core.write(&batch)
 }

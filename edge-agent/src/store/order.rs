@@ -10,7 +10,7 @@ use custody::{CameraId, HoldId, OrderId, WallTime};
 
 use super::core::{Core, Writing};
 use super::key::link::Linked;
-use super::{StoreError, erase, holds, read, rotate};
+use super::{StoreError, erase, holds, read, rebuild, rotate};
 use crate::seal::key_ring::epoch_of;
 
 /// What is ordered.
@@ -52,6 +52,8 @@ pub(super) fn erase(core: &Core, ask: &EraseOrder) -> Result<Ordered, StoreError
     let mut stored = Vec::new();
     let mut hours = std::collections::BTreeSet::new();
     let mut erased = 0;
+    // Not before all of it is known: what is not read in yet would be left.
+    rebuild::is_known(core, &ask.camera, span)?;
     for (seq, row) in read::touching(core, &ask.camera, span)? {
         match row.what {
             Linked::Gap => {}

@@ -12,12 +12,15 @@ use custody::sealed::{
 };
 use custody::sealing::SegmentSealer;
 use custody::{CameraId, Digest, PublicKey, chain, manifest, tree};
+use host::durable;
 
 use super::StoreError;
 use super::core::{Core, Line, Writing};
 use super::disc::Step;
+use super::index::Batch;
 use super::key::opened::OpenedRow;
-use super::open_file::{Closing, Stored, discard, link_in};
+use super::key::{Family, of_camera};
+use super::open_file::{Closing, Stored, link_in};
 use super::signing::{self, Signed};
 use super::{path, volume};
 use crate::seal;
@@ -263,4 +266,21 @@ pub(super) fn sync(core: &Core, file: &Path) -> Result<(), StoreError> {
     core.step(Step::SyncFile, format_args!("syncing {}", file.display()), || {
         fs::File::open(file)?.sync_all()
     })
+}
+
+/// Removes a file that holds nothing, and forgets that it was opened.
+fn discard(core: &Core, camera: &CameraId, file: &Path) -> Result<(), StoreError> {
+    let shown = file.display();
+    core.step(Step::Unlink, format_args!("removing {shown}"), || match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })?;
+    if let Some(folder) = file.parent().filter(|folder| folder.is_dir()) {
+        core.step(Step::SyncFolder, format_args!("syncing the folder of {shown}"), || {
+            durable::sync_folder(folder)
+        })?;
+    }
+    let mut batch = Batch::default();
+    batch.delete(Family::Opened, of_camera(camera));
+    core.write(&batch)
 }
