@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 /// Sessions of a site that are being begun at a time.
 pub const CONNECTING_MAX: usize = 16;
-/// Of these, cameras that failed [`AWAY_FAILURES`] times in a row.
+/// Of these, cameras that failed `AWAY_FAILURES` times in a row.
 pub const AWAY_MAX: usize = 8;
 /// From so many failures on a camera is away.
 const AWAY_FAILURES: u32 = 3;

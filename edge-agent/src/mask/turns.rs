@@ -1,7 +1,7 @@
 //! Whose picture a mask worker takes next, and whose are left out when it cannot keep up. Pure.
 //!
 //! **Turns** are a deficit round robin by measured cost: each camera with pictures waiting is given
-//! [`QUANTUM_US`] of work a round, and pays what its pictures took. So a 4K camera cannot starve
+//! `QUANTUM_US` of work a round, and pays what its pictures took. So a 4K camera cannot starve
 //! the small ones, nor they it.
 //!
 //! **Shedding.** When more work waits than [`BACKLOG_US_MAX`], one camera leaves pictures out, from
