@@ -37,6 +37,10 @@ def write_estate(path, change):
         out.writerows(rows)
 
 
+# A site's discs, which this machine has not.
+DISC_BYTES = 200_000_000_000_000
+
+
 def prepare(work, secret):
     # They are of this run alone.
     east = {name: f"viewer:{secret}-{name}" for name in WITH_CREDENTIALS}
@@ -52,6 +56,7 @@ def prepare(work, secret):
         "edge_camera_credentials": "{{ credentials_of_east if edge_site == 'east' else {} }}",
         "edge_credentials_required": False,
         "edge_enrolment_token": f"{{{{ edge_site }}}}.{secret * 2}.{'0' * 64}",
+        "edge_disc_bytes": DISC_BYTES,
         "edge_gpu": "{{ edge_site == 'hq' }}",
         "controller_administrator": "j.novak",
     }
@@ -183,7 +188,8 @@ def unmasked(work, program):
         with tempfile.NamedTemporaryFile("w", dir=work, suffix=".toml") as file:
             file.write(settings)
             file.flush()
-            said = subprocess.run([program, "check-config", "--config", file.name],
+            said = subprocess.run([program, "check-config", "--disc-bytes", str(DISC_BYTES),
+                                   "--config", file.name],
                                   capture_output=True, text=True, timeout=60, check=False)
         assert (said.returncode == 0) == accepted, f"exit {said.returncode}: {said.stdout}{said.stderr}"
 

@@ -193,7 +193,11 @@ async fn assert_blind(view: &Path, frames: usize) {
     let view_path = view.to_str().unwrap();
     // All that is in the file, also what the copy does not show.
     let all = ["-ignore_editlist", "1", "-i", view_path];
-    let luma = ffmpeg(&[&all[..], &["-f", "rawvideo", "-pix_fmt", "gray", "-"]].concat()).await;
+    let luma = ffmpeg(
+        &[&all[..], &["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-"]]
+            .concat(),
+    )
+    .await;
     // `gray` stretches limited range to full: the mask's 16 becomes 0.
     let black = i16::from(BLACK) - 16;
     let pictures: Vec<&[u8]> = luma.chunks_exact(WIDTH * HEIGHT).collect();

@@ -34,7 +34,7 @@ async fn every_mistake_of_the_settings_is_told_at_once_with_its_line() {
     let wrong = example
         .replace("retain = \"31d\"", "retain = \"90d\"")
         .replace("[0.4, 0.0], [0.4, 0.2], [0.0, 0.2]", "[1.5, 0.0]")
-        .replace("rtsp://10.1.1.11:554", "http://10.1.1.11:554")
+        .replace("rtsps://10.1.1.11:322", "http://10.1.1.11:322")
         .replace("[link]", "[lnik]");
     fs::write(&path, wrong).unwrap();
     let (code, said) = edge_agent(&["check-config", "--config", good]).await;
