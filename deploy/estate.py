@@ -14,8 +14,8 @@ import sys
 # site, external cameras, internal cameras; the second part of the camera's address.
 SITES = [("east", 44, 23, 1), ("west", 34, 31, 2), ("south", 49, 16, 3), ("hq", 47, 24, 4)]
 
-COLUMNS = ["site", "camera", "place", "url", "mask", "policy_id", "policy_revision", "approved_by",
-           "zones", "purpose"]
+COLUMNS = ["site", "camera", "place", "url", "expected_kbps", "retention", "mask", "policy_id",
+           "policy_revision", "approved_by", "zones", "purpose"]
 
 # What is seen, and what must not be: the neighbours give the policy its name.
 OUTSIDE = [("main gate", "homes"), ("public entrance", "shops"), ("staff car park", "homes"),
@@ -24,6 +24,9 @@ OUTSIDE = [("main gate", "homes"), ("public entrance", "shops"), ("staff car par
            ("bicycle shed", "homes"), ("plant compound", "offices"), ("rear gate", "homes")]
 INSIDE = ["front counter", "waiting area", "corridor to custody", "stairwell", "loading bay",
           "property store door", "server room door", "interview suite corridor"]
+
+# What 1080p25 cameras are set to; the survey says better.
+KBPS = 4000
 
 # The Information Asset Owner, who approves the first revision of every mask, and that a camera
 # inside needs none.
@@ -41,10 +44,15 @@ def zones(site, number):
     return drawn
 
 
+def retention(view):
+    return "custody" if "custody" in view else ""
+
+
 def external(site, net, number):
     view, neighbours = OUTSIDE[(number - 1) % len(OUTSIDE)]
     camera = f"ext-{number:02}"
-    return [site, camera, "external", f"rtsp://10.{net}.0.{10 + number}:554/stream1", "required",
+    return [site, camera, "external", f"rtsp://10.{net}.0.{10 + number}:554/stream1", KBPS,
+            retention(view), "required",
             f"{camera}-{neighbours}", 1, APPROVER, json.dumps(zones(net, number)),
             f"security of staff, visitors and premises: {view}"]
 
@@ -52,7 +60,7 @@ def external(site, net, number):
 def internal(site, net, number):
     view = INSIDE[(number - 1) % len(INSIDE)]
     return [site, f"int-{number:02}", "internal", f"rtsp://10.{net}.1.{10 + number}:554/stream1",
-            "none", "", "", APPROVER, "", f"security of staff, visitors and premises: {view}"]
+            KBPS, retention(view), "none", "", "", APPROVER, "", f"security of staff, visitors and premises: {view}"]
 
 
 def main():

@@ -23,20 +23,22 @@ WITH_CREDENTIALS = ["ext-01", "ext-44", "int-01", "int-23"]
 DEPLOY = pathlib.Path(__file__).resolve().parent
 
 
-def estate():
-    with open(DEPLOY / "estate.csv", newline="", encoding="utf-8") as file:
+def estate(path=DEPLOY / "estate.csv"):
+    with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def write_estate(path, change):
+def write_estate(path, place, change):
     rows = estate()
-    change(next(row for row in rows if row["place"] == "external"))
+    change(next(row for row in rows if row["place"] == place))
     with open(path, "w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, list(rows[0]))
         out.writeheader()
         out.writerows(rows)
 
 
+# East's first camera inside has TLS here, and so a certificate.
+CERTIFICATE = "3f1c0e5ab9d87264c1f0a2b3948576e1d2c3b4a5968778695a4b3c2d1e0f9a8b"
 # A site's discs, which this machine has not.
 DISC_BYTES = 200_000_000_000_000
 
@@ -55,15 +57,19 @@ def prepare(work, secret):
         "credentials_of_east": east,
         "edge_camera_credentials": "{{ credentials_of_east if edge_site == 'east' else {} }}",
         "edge_credentials_required": False,
+        "edge_estate_csv": f"{work}/estate.csv",
+        "edge_camera_certificates": f"{{{{ {{'int-01': '{CERTIFICATE}'}} if edge_site == 'east' else {{}} }}}}",
         "edge_enrolment_token": f"{{{{ edge_site }}}}.{secret * 2}.{'0' * 64}",
         "edge_disc_bytes": DISC_BYTES,
         "edge_gpu": "{{ edge_site == 'hq' }}",
         "controller_administrator": "j.novak",
     }
     (work / "vars.json").write_text(json.dumps(variables))
-    write_estate(work / "unmasked.csv", lambda row: row.update(
+    write_estate(work / "estate.csv", "internal", lambda row: row.update(
+        url="rtsps://10.1.1.11:322/stream1"))
+    write_estate(work / "unmasked.csv", "external", lambda row: row.update(
         mask="none", policy_id="", policy_revision="", zones=""))
-    write_estate(work / "password.csv", lambda row: row.update(
+    write_estate(work / "password.csv", "external", lambda row: row.update(
         url="rtsp://admin:secret@10.1.0.11:554/stream1"))
 
 
@@ -84,8 +90,9 @@ def expect_installed(root, unit, config):
         return tomllib.load(file)
 
 
-def check_cameras(site, root, cameras, secret):
-    rows = {row["camera"]: row for row in estate() if row["site"] == site}
+def check_cameras(site, work, cameras, secret):
+    root = work / site
+    rows = {row["camera"]: row for row in estate(work / "estate.csv") if row["site"] == site}
     assert [camera["name"] for camera in cameras] == list(rows), f"{site}: other cameras than the CSV"
     places = [camera["place"] for camera in cameras]
     assert (places.count("external"), places.count("internal")) == SITES[site], f"{site}: {len(places)}"
@@ -93,6 +100,9 @@ def check_cameras(site, root, cameras, secret):
         row = rows[camera["name"]]
         assert camera["url"] == row["url"] and camera["place"] == row["place"], camera
         assert camera["mask"] == {"external": "required", "internal": "none"}[row["place"]], camera
+        assert camera["expected_kbps"] == int(row["expected_kbps"]), camera
+        assert camera.get("retention", "") == row["retention"], camera
+        assert ("certificate_sha256" in camera) == row["url"].startswith("rtsps:"), camera
         policy = camera.get("policy")
         assert camera.get("unmasked_approved_by", policy and policy["approved_by"]) == row["approved_by"]
         assert (policy is not None) == (row["place"] == "external"), camera
@@ -126,7 +136,7 @@ def check_site(site, work, secret):
         expect(token, 0o600, f"{site}.{secret * 2}.{'0' * 64}\n")
     drop_in = root / "etc/systemd/system/watchhouse-edge-agent.service.d/gpu.conf"
     assert drop_in.exists() == (site == "hq"), drop_in
-    check_cameras(site, root, settings["camera"], secret)
+    check_cameras(site, work, settings["camera"], secret)
     return len(settings["camera"])
 
 

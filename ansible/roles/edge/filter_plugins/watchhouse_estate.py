@@ -10,8 +10,8 @@ import re
 
 from ansible.errors import AnsibleFilterError
 
-COLUMNS = ["site", "camera", "place", "url", "mask", "policy_id", "policy_revision", "approved_by",
-           "zones", "purpose"]
+COLUMNS = ["site", "camera", "place", "url", "expected_kbps", "retention", "mask", "policy_id",
+           "policy_revision", "approved_by", "zones", "purpose"]
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 PERSON = re.compile(r"[a-z0-9.](?:[a-z0-9.-]{0,38}[a-z0-9.])?")
 # No user and no password in an address: those are in a file that only the agent reads.
@@ -57,6 +57,14 @@ def _camera(row):
         raise ValueError("url must be rtsp:// or rtsps:// without user and password")
     camera = {"name": row["camera"], "place": row["place"], "url": row["url"],
               "mask": row["mask"], "approved_by": row["approved_by"], "purpose": row["purpose"]}
+    if row["expected_kbps"]:
+        camera["expected_kbps"] = int(row["expected_kbps"])
+        if camera["expected_kbps"] < 1:
+            raise ValueError("expected_kbps is what the camera sends, at least 1, or empty")
+    if row["retention"]:
+        if not NAME.fullmatch(row["retention"]):
+            raise ValueError(f"retention `{row['retention']}` is not the name of a class")
+        camera["retention"] = row["retention"]
     if not row["purpose"]:
         raise ValueError("purpose is empty; say what the camera is for")
     if not PERSON.fullmatch(row["approved_by"]):
