@@ -255,19 +255,15 @@ impl<F: Field> Witnessing<F> {
         }
     }
 
-    /// Waits until the quorum has cosigned each of these places, (log, index), at most
-    /// [`limits::WITNESS_WAIT`]. Whether it has.
-    pub async fn wait_for(&self, places: &[(String, u64)]) -> bool {
-        self.wait_at_most(places, limits::WITNESS_WAIT).await
-    }
-
-    async fn wait_at_most(&self, places: &[(String, u64)], limit: std::time::Duration) -> bool {
+    /// Waits until the quorum has cosigned each of these places, (log, index), or the time has come.
+    /// Whether it has.
+    pub async fn wait_for(&self, places: &[(String, u64)], until: tokio::time::Instant) -> bool {
         let mut covered = self.0.covered.subscribe();
         self.0.hurry.notify_one();
         let all = covered.wait_for(|covered| {
             places.iter().all(|(log, index)| covered.get(log).is_some_and(|(size, _)| size > index))
         });
-        tokio::time::timeout(limit, all).await.is_ok_and(|met| met.is_ok())
+        tokio::time::timeout_at(until, all).await.is_ok_and(|met| met.is_ok())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::bundle::proof::{ControllerProof, KeyProof, SiteProof, Stamp};
 use crate::fleet::mirror::Mirror;
 use crate::fleet::{Fleet, Place};
 use crate::ledger::Ledger;
+use crate::limits;
 use crate::log::{Nodes, Publisher};
 use crate::registry::{Authority, own};
 use crate::witnessing::book::{Book, Kept};
@@ -50,28 +51,50 @@ impl Proving {
     /// Waits until the quorum has cosigned what the bundle will need, or for long enough, and has it
     /// stamped. Whether the quorum has.
     pub(super) async fn wait(&self, ledger: &Ledger, ready: &[Part]) -> bool {
-        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        let until = tokio::time::Instant::now() + limits::WITNESS_WAIT;
+        let mut moved = self.mirror().moved();
+        // A record may have been signed while it was asked for, and its copy is seconds away.
+        let mut last = loop {
+            moved.borrow_and_update();
+            let (last, is_whole) = self.last_places(ready);
+            if is_whole {
+                break last;
+            }
+            match tokio::time::timeout_at(until, moved.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => break last,
+            }
+        };
         let head = ledger.read(crate::ledger::State::head);
         last.insert(self.publisher.vkey().name().to_owned(), head.saturating_sub(1));
-        for part in ready {
-            for found in &part.footage.records {
-                let place =
-                    self.mirror().place(part.footage.camera.site(), found.envelope.digest());
-                // What is not copied yet cannot be waited for by its place: the copy is seconds away.
-                if let Ok(Some(place)) = place {
-                    let most = last.entry(place.origin).or_default();
-                    *most = (*most).max(place.index);
-                }
-            }
-        }
         let mut places: Vec<_> = last.into_iter().collect();
-        let is_met = self.witnessing.wait_for(&places).await;
+        let is_met = self.witnessing.wait_for(&places, until).await;
         if let Some(authority) = &self.authority {
             // No bundle carries a stamp over the controller's own log.
             places.retain(|(origin, _)| origin != self.publisher.vkey().name());
             self.witnessing.stamp_places(authority, &places).await;
         }
         is_met
+    }
+
+    /// In each site's log the last place of a case's records, and whether every record has one.
+    fn last_places(&self, ready: &[Part]) -> (BTreeMap<String, u64>, bool) {
+        let (mut last, mut is_whole) = (BTreeMap::new(), true);
+        for part in ready {
+            for found in &part.footage.records {
+                let site = part.footage.camera.site();
+                match self.mirror().place(site, found.envelope.digest()) {
+                    Ok(Some(place)) => {
+                        let most = last.entry(place.origin).or_default();
+                        *most = place.index.max(*most);
+                    }
+                    Ok(None) => is_whole = false,
+                    // The mirror's own errors are told where the proofs are read.
+                    Err(_) => {}
+                }
+            }
+        }
+        (last, is_whole)
     }
 
     fn mirror(&self) -> &Mirror {

@@ -338,10 +338,12 @@ async fn a_bundle_waits_for_the_quorum_and_no_longer_than_it_may() {
     let tasks = Tasks::new();
     tasks.spawn("witnessing", scene.witnessing.clone().run(tasks.clone()));
     let east = "east.force.example/log/00000001".to_owned();
-    assert!(scene.witnessing.wait_for(&[(east.clone(), 6), (OWN.to_owned(), 8)]).await);
+    let witnessed = [(east.clone(), 6), (OWN.to_owned(), 8)];
+    let soon = tokio::time::Instant::now() + limits::WITNESS_WAIT;
+    assert!(scene.witnessing.wait_for(&witnessed, soon).await);
     assert!(tasks.shut_down(Duration::from_secs(10)).await);
     let not_yet = [(east, 7)];
-    assert!(!scene.witnessing.wait_at_most(&not_yet, Duration::ZERO).await);
+    assert!(!scene.witnessing.wait_for(&not_yet, tokio::time::Instant::now()).await);
 }
 
 /// An outside witness: the real core behind HTTP, for `count` requests.
