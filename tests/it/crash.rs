@@ -6,6 +6,8 @@ use std::time::Duration;
 use custody::WallTime;
 use harness::force::{CameraPlan, Force, Recording};
 use harness::rig::cameras::{Auth, Cameras};
+use harness::rig::dice::Dice;
+use harness::rig::eventually::eventually;
 use harness::rig::footage::Clip;
 use host::Clock;
 use serde_json::Value;
@@ -61,4 +63,65 @@ async fn a_killed_recorder_loses_at_most_the_open_fragment() {
     assert!(lost_us <= OPEN_FRAGMENT_US, "{lost_us} us lost by kill -9: {report:#}");
     let stop = gap(&report, "agent-stopped");
     assert!(time(&stop["from"]) > killed && time(&stop["from"]) <= stopped.plus_seconds(10));
+}
+
+/// Whatever moment it is killed at, and however often: every instant is footage or a signed gap.
+#[tokio::test]
+async fn a_recorder_killed_again_and_again_accounts_for_every_instant() {
+    let seed = std::env::var("WATCHHOUSE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("replay the moments with WATCHHOUSE_SEED={seed}");
+    let mut dice = Dice::new(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let camera = "south/int-01";
+    let cameras = Cameras::start([(camera, Clip::WalkwayH264)], Auth::Open).await.unwrap();
+    let mut force = Force::start(folder.path()).await.unwrap();
+    let plan = CameraPlan::internal("int-01", cameras.url(camera).unwrap());
+    let to = force.fleet_address();
+    force.add_site("south", &[plan], &Recording::default(), to).await.unwrap();
+    force.await_footage(&[camera], 4).await.unwrap();
+    let from = clock.now().plus_seconds(-3);
+    let mut kills = Vec::new();
+    for _ in 0..5 {
+        // A moment is an amount of footage: up to a segment and a half, to the byte.
+        let more = 1 + dice.roll() % 600_000;
+        let had = stored_bytes(&force);
+        let grown = || async { (stored_bytes(&force) >= had + more).then_some(()) };
+        eventually("footage grows", Duration::from_secs(60), grown).await.unwrap();
+        kills.push(clock.now());
+        force.site("south").unwrap().kill().await.unwrap();
+        force.start_site("south").unwrap();
+    }
+    let had = force.stored_files("south");
+    force.await_files("south", had, 2).await.unwrap();
+    let to = clock.now();
+    let bundle = folder.path().join("bundle");
+    force.obtain(&[camera], &from.to_string(), &to.to_string(), &bundle).await.unwrap();
+    let report = force.verify(&bundle).await.unwrap();
+    assert_eq!(report["verdict"], "verified", "{report:#}");
+    assert_eq!(report["cameras"][0]["unexplained"].as_array().unwrap().len(), 0, "{report:#}");
+    let gaps = report["cameras"][0]["gaps"].as_array().unwrap();
+    let crashed: Vec<_> = gaps.iter().filter(|gap| gap["reason"] == "agent-crashed").collect();
+    assert!(!crashed.is_empty(), "{report:#}");
+    for gap in crashed {
+        let begins = time(&gap["from"]);
+        let lost_us = kills.iter().map(|at| at.micros_since(begins)).filter(|us| *us >= 0).min();
+        assert!(lost_us.is_some_and(|us| us <= OPEN_FRAGMENT_US), "{lost_us:?}: {report:#}");
+    }
+}
+
+fn stored_bytes(force: &Force) -> u64 {
+    let mut pending = vec![force.site_state("south").join("segments")];
+    let mut bytes = 0;
+    while let Some(folder) = pending.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }

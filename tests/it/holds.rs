@@ -72,7 +72,7 @@ async fn release(force: &Force, hold: &str) {
     force.ask(TECHNICIAN, &release).await.unwrap();
 }
 
-/// Sealed files below a folder: by segment number, their digests.
+/// Sealed files below a folder: by segment number, their digests. One that is erased meanwhile is none.
 fn sealed(folder: &Path) -> BTreeMap<u64, Digest> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -87,7 +87,11 @@ fn sealed(folder: &Path) -> BTreeMap<u64, Digest> {
     let mut paths = Vec::new();
     walk(folder, &mut paths);
     let seq = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap()[..10].parse().unwrap();
-    paths.iter().map(|path| (seq(path), Digest::of(&fs::read(path).unwrap()))).collect()
+    let read = |path: &PathBuf| match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some((seq(path), Digest::of(&read.unwrap()))),
+    };
+    paths.iter().filter_map(read).collect()
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod camera;
 mod captured;
 mod crash;
 mod deploy;
+mod disc;
 mod erasure;
 mod fleet;
 mod full_disc;

@@ -29,6 +29,7 @@ use super::key::erasures::ErasuresRow;
 use super::key::link::{LinkRow, Linked};
 use super::key::moment::{self, Order};
 use super::key::opened::OpenedRow;
+use super::key::progress::Progress;
 use super::key::tally::{self, Tally};
 use super::key::{Family, entry, head, link, mask, of_camera};
 use super::publish::Publisher;
@@ -243,6 +244,26 @@ impl Core {
     pub(super) fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         self.step(Step::WriteIndex, "writing to the index", || self.index.write(batch))?;
         self.step(Step::SyncIndex, "syncing the index", || self.index.sync())
+    }
+
+    /// Notes how much of a segment is on the disc. No step of the disc: nothing relies on the row, and a
+    /// refusal is met again by the next batch that counts.
+    pub(super) fn note_progress(&self, camera: &CameraId, written: &Progress) {
+        let mut batch = Batch::default();
+        batch.put(Family::Progress, of_camera(camera), written.encode());
+        if let Err(error) = self.index.write(&batch) {
+            tracing::debug!(%camera, %error, "how far a segment has come was not noted");
+        }
+    }
+
+    /// What was noted of segment `seq`, if anything was.
+    pub(super) fn progress(
+        &self,
+        camera: &CameraId,
+        seq: Seq,
+    ) -> Result<Option<Progress>, StoreError> {
+        let row = self.index.get(Family::Progress, &of_camera(camera))?;
+        Ok(row.and_then(|row| Progress::decode(&row)).filter(|noted| noted.seq == seq))
     }
 
     /// Appends signed records to the site log and its tree, together with the changes that `fill`

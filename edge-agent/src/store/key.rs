@@ -10,6 +10,7 @@
 //! | [`hash`] | `tree` | number | a stored hash of the log's tree |
 //! | [`head`] | `heads` | camera | the chain's last link |
 //! | [`opened`] | `opened` | camera | the segment being written |
+//! | [`progress`] | `progress` | camera | how much of that is on the disc |
 //! | [`condemned`] | `condemned` | camera seq | a file whose erasure is logged and that may still be there |
 //! | [`hold`] | `holds` | hold camera | a hold |
 //! | [`tally`] | `tallies` | camera epoch | how many segments and bytes |
@@ -41,6 +42,7 @@ pub(crate) mod link;
 pub(crate) mod mask;
 pub(crate) mod moment;
 pub(crate) mod opened;
+pub(crate) mod progress;
 pub(crate) mod residue;
 pub(crate) mod rotation;
 pub(crate) mod second;
@@ -68,6 +70,8 @@ pub(crate) enum Family {
     Heads,
     /// [`opened`].
     Opened,
+    /// [`progress`].
+    Progress,
     /// [`condemned`].
     Condemned,
     /// [`hold`].
@@ -86,7 +90,7 @@ pub(crate) enum Family {
 
 impl Family {
     /// Every family.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Links,
         Self::Moments,
         Self::Expiry,
@@ -95,6 +99,7 @@ impl Family {
         Self::Tree,
         Self::Heads,
         Self::Opened,
+        Self::Progress,
         Self::Condemned,
         Self::Holds,
         Self::Tallies,
@@ -116,6 +121,7 @@ impl Family {
             Self::Tree => "tree",
             Self::Heads => "heads",
             Self::Opened => "opened",
+            Self::Progress => "progress",
             Self::Condemned => "condemned",
             Self::Holds => "holds",
             Self::Tallies => "tallies",

@@ -10,7 +10,8 @@ use custody::chain::{self, Head};
 use custody::manifest::{self, Analytics, Fragments, Mask, Reception, Seal, Stream};
 use custody::record::{GapReason, Record};
 use custody::sealed::{self, Header, Kind, MAGIC};
-use custody::{CameraId, Digest, Seq, WallTime, tree};
+use custody::tree::CompactRange;
+use custody::{CameraId, Digest, Seq, WallTime};
 use host::durable;
 
 use super::StoreError;
@@ -21,6 +22,7 @@ use super::index::Batch;
 use super::key::expiry::SegmentRow;
 use super::key::link::{FileFacts, LinkRow, Linked};
 use super::key::opened::OpenedRow;
+use super::key::progress::Progress;
 use super::key::{Family, of_camera};
 use super::signing::Signed;
 use super::{path, place, rotate};
@@ -67,17 +69,11 @@ pub struct OpenFile {
     camera: CameraId,
     row: OpenedRow,
     prev: Digest,
-    start: WallTime,
-    init_sha256: Digest,
     path: PathBuf,
     file: File,
-    file_bytes: u64,
     sealer: Sealer,
-    leaves: Vec<Digest>,
-    samples: u32,
-    plain_bytes: u64,
-    /// Where the last fragment ends.
-    end: WallTime,
+    /// What is on the disc.
+    written: Progress,
     /// The file's end is unknown: a write failed and could not be undone.
     torn: bool,
     /// No fragment may follow: a write failed.
@@ -112,6 +108,7 @@ pub(super) fn open(
     let begun = Sealing::begin(core, camera, &row).and_then(|sealing| {
         let mut batch = Batch::default();
         batch.put(Family::Opened, of_camera(camera), row.encode());
+        batch.delete(Family::Progress, of_camera(camera));
         core.write(&batch).map(|()| sealing)
     });
     let sealing = match begun {
@@ -134,16 +131,19 @@ pub(super) fn open(
         camera: camera.clone(),
         row,
         prev,
-        start: placed.start,
-        init_sha256: Digest::of(&ask.init),
         path,
         file,
-        file_bytes: head.len() as u64,
         sealer: sealing.sealer,
-        leaves: Vec::new(),
-        samples: 0,
-        plain_bytes: 0,
-        end: placed.start,
+        written: Progress {
+            seq,
+            file_bytes: head.len() as u64,
+            start: placed.start,
+            end: placed.start,
+            samples: 0,
+            plain_bytes: 0,
+            init_sha256: Digest::of(&ask.init),
+            tree: CompactRange::default(),
+        },
         torn: false,
         full: false,
         closed: false,
@@ -216,13 +216,13 @@ impl OpenFile {
     /// From.
     #[must_use]
     pub fn start(&self) -> WallTime {
-        self.start
+        self.written.start
     }
 
     /// Where its last fragment ends.
     #[must_use]
     pub fn end(&self) -> WallTime {
-        self.end
+        self.written.end
     }
 
     /// Seals a fragment and appends it. It survives power loss when this returns.
@@ -252,7 +252,7 @@ impl OpenFile {
         let shown = self.path.display();
         core.step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_data())?;
         let synced = core.clock.now();
-        effort::forget_pages(&self.file, self.file_bytes - block_bytes, block_bytes);
+        effort::forget_pages(&self.file, self.written.file_bytes - block_bytes, block_bytes);
         core.effort.note(Took {
             bytes: length,
             seal_us: sealed_at.micros_since(begun),
@@ -260,10 +260,12 @@ impl OpenFile {
             sync_us: synced.micros_since(written),
             behind_us: synced.micros_since(end),
         });
-        self.leaves.push(leaf);
-        self.samples = self.samples.saturating_add(samples);
-        self.plain_bytes += length;
-        self.end = end;
+        let written = &mut self.written;
+        written.tree.push(leaf);
+        written.samples = written.samples.saturating_add(samples);
+        written.plain_bytes += length;
+        written.end = end;
+        core.note_progress(&self.camera, written);
         Ok(())
     }
 
@@ -276,24 +278,25 @@ impl OpenFile {
                 self.path.display()
             )));
         }
-        let back_us = self.end.micros_since(plain.start());
-        let first = self.leaves.is_empty();
+        let Progress { start: begun, end, file_bytes, tree, .. } = &self.written;
+        let back_us = end.micros_since(plain.start());
+        let first = tree.is_empty();
         let plain = if back_us > limits::START_CLAMP_US {
             return Err(StoreError::refused(format!(
                 "a fragment from {} stands after one that ends at {}; close the segment and open \
                  the next with discontinuity `clock-step`",
                 plain.start(),
-                self.end
+                end
             )));
         } else if back_us > 0 || (first && -back_us <= limits::START_SNAP_US) {
-            plain.starting(self.end)
+            plain.starting(*end)
         } else {
             plain
         };
-        let long = plain.end().micros_since(self.start) > limits::SEGMENT_US_MAX;
-        let big = self.file_bytes + plain.len() as u64 > limits::SEGMENT_BYTES_MAX
+        let long = plain.end().micros_since(*begun) > limits::SEGMENT_US_MAX;
+        let big = file_bytes + plain.len() as u64 > limits::SEGMENT_BYTES_MAX
             || plain.len() > sealed::BLOCK_BYTES_MAX - 1024
-            || self.leaves.len() >= sealed::FRAGMENTS_MAX;
+            || tree.len() as usize >= sealed::FRAGMENTS_MAX;
         if !first && (long || big) || plain.len() > sealed::BLOCK_BYTES_MAX - 1024 {
             return Err(StoreError::refused(
                 "a segment is at most an hour, 512 MiB and 7 200 fragments of 20 MiB; close it and \
@@ -310,14 +313,14 @@ impl OpenFile {
             self.core.step(step, format_args!("writing to {shown}"), || file.write_all(block));
         if let Err(error) = wrote {
             let cut = self.core.step(Step::Truncate, format_args!("cutting {shown}"), || {
-                self.file.set_len(self.file_bytes)
+                self.file.set_len(self.written.file_bytes)
             });
             self.torn |= cut.is_err();
             // The sealer has used this fragment's index: the next would leave a hole.
             self.full = true;
             return Err(error);
         }
-        self.file_bytes += block.len() as u64;
+        self.written.file_bytes += block.len() as u64;
         Ok(())
     }
 
@@ -358,7 +361,7 @@ impl OpenFile {
         camera_offset_ms: Option<i64>,
     ) -> Result<Stored, StoreError> {
         let camera = self.camera.clone();
-        if self.leaves.is_empty() || self.torn {
+        if self.written.tree.is_empty() || self.torn {
             let why = if self.torn { "its end is torn" } else { "it has no fragment" };
             return Err(StoreError::refused(format!(
                 "segment {} of {camera} cannot be closed: {why}",
@@ -366,19 +369,15 @@ impl OpenFile {
             )));
         }
         let row = self.row.clone();
-        let leaves = std::mem::take(&mut self.leaves);
-        let longest = self.start.plus_micros(limits::SEGMENT_US_MAX);
+        let longest = self.written.start.plus_micros(limits::SEGMENT_US_MAX);
+        self.written.end = end.min(longest).max(self.written.end);
+        let written = self.written.clone();
         let closing = Closing {
             camera: &camera,
             row: &row,
             prev: self.prev,
             boot_id: core.identity.boot_id().to_owned(),
-            start: self.start,
-            end: end.min(longest).max(self.end),
-            init_sha256: self.init_sha256,
-            leaves: &leaves,
-            samples: self.samples,
-            plain_bytes: self.plain_bytes,
+            written: &written,
             lost_packets,
             camera_offset_ms,
             recovered: false,
@@ -388,7 +387,7 @@ impl OpenFile {
         self.write(Step::WriteManifest, &block)?;
         let shown = self.path.display();
         core.step(Step::SyncFile, format_args!("syncing {shown}"), || self.file.sync_all())?;
-        link_in(core, line, &closing, &signed, self.file_bytes)
+        link_in(core, line, &closing, &signed, self.written.file_bytes)
     }
 }
 
@@ -407,12 +406,7 @@ pub(super) struct Closing<'a> {
     pub(super) row: &'a OpenedRow,
     pub(super) prev: Digest,
     pub(super) boot_id: String,
-    pub(super) start: WallTime,
-    pub(super) end: WallTime,
-    pub(super) init_sha256: Digest,
-    pub(super) leaves: &'a [Digest],
-    pub(super) samples: u32,
-    pub(super) plain_bytes: u64,
+    pub(super) written: &'a Progress,
     pub(super) lost_packets: u64,
     pub(super) camera_offset_ms: Option<i64>,
     pub(super) recovered: bool,
@@ -420,24 +414,25 @@ pub(super) struct Closing<'a> {
 
 impl Closing<'_> {
     pub(super) fn manifest(&self, core: &Core) -> manifest::Segment {
+        let written = self.written;
         manifest::Segment {
             camera: self.camera.clone(),
             seq: self.row.seq,
             prev: self.prev,
             boot_id: self.boot_id.clone(),
-            start: self.start,
-            end: self.end,
+            start: written.start,
+            end: written.end,
             clock: custody::Clock {
                 camera_offset_ms: self.camera_offset_ms,
                 ..core.clock.quality()
             },
             stream: self.row.stream.clone(),
-            init_sha256: self.init_sha256,
+            init_sha256: written.init_sha256,
             fragments: Fragments {
-                count: u32::try_from(self.leaves.len()).unwrap_or(u32::MAX),
-                root: tree::root(self.leaves),
-                samples: self.samples,
-                bytes: self.plain_bytes,
+                count: written.tree.len(),
+                root: written.tree.root(),
+                samples: written.samples,
+                bytes: written.plain_bytes,
             },
             mask: self.row.mask.clone(),
             reception: Reception {
@@ -462,7 +457,8 @@ pub(super) fn link_in(
     file_bytes: u64,
 ) -> Result<Stored, StoreError> {
     let (camera, seq, epoch) = (closing.camera, closing.row.seq, closing.row.epoch);
-    let (start, end, root) = (closing.start, closing.end, tree::root(closing.leaves));
+    let Progress { start, end, ref tree, .. } = *closing.written;
+    let root = tree.root();
     let digest = signed.envelope.digest();
     let file = FileFacts { bytes: file_bytes, root, epoch };
     let place = core.log(&[signed], |place, batch| {

@@ -1,8 +1,9 @@
 //! Closes a segment file that nobody closed: indexes it if it is complete, else cuts its torn end
-//! off, checks that every fragment opens, and signs what is left as `recovered`.
+//! off, checks that every fragment opens which was not noted as synced, and signs what is left as
+//! `recovered`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use custody::dsse::Envelope;
@@ -11,7 +12,8 @@ use custody::sealed::{
     self, BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES, INIT_INDEX, Kind, MAGIC, SealedSegment,
 };
 use custody::sealing::SegmentSealer;
-use custody::{CameraId, Digest, PublicKey, chain, manifest, tree};
+use custody::tree::CompactRange;
+use custody::{CameraId, Digest, PublicKey, Refusal, Seq, chain, manifest};
 use host::durable;
 
 use super::StoreError;
@@ -19,6 +21,7 @@ use super::core::{Core, Line, Writing};
 use super::disc::Step;
 use super::index::Batch;
 use super::key::opened::OpenedRow;
+use super::key::progress::Progress;
 use super::key::{Family, of_camera};
 use super::open_file::{Closing, Stored, link_in};
 use super::signing::{self, Signed};
@@ -70,48 +73,141 @@ fn salvage(
     row: &OpenedRow,
 ) -> Result<Salvaged, StoreError> {
     let file = path::segment(&core.segments, camera, row.epoch, row.seq);
+    let noted = core.progress(camera, row.seq)?;
     let reading = format_args!("reading {}", file.display());
-    let bytes = core.step(Step::ReadSegment, reading, || match fs::read(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read,
-    })?;
-    if let Some((envelope, manifest, length)) = complete(core, camera, line, &bytes) {
-        let segment = SealedSegment::read(&bytes[..length])
-            .map_err(|source| StoreError::Damaged { what: file.display().to_string(), source })?;
-        let leaves = segment.leaves();
-        let closing = as_closed(camera, row, &manifest, &leaves);
+    let found = core.step(Step::ReadSegment, reading, || read(&file, noted.as_ref()))?;
+    let Some(torn) = Torn::of(&found, camera, row.seq) else {
+        return discard(core, camera, &file).map(|()| Salvaged::Nothing);
+    };
+    if let Some((envelope, manifest, tree)) = complete(core, camera, line, &torn) {
+        let written = as_written(&manifest, tree);
+        let closing = Closing {
+            camera,
+            row,
+            prev: manifest.prev,
+            boot_id: manifest.boot_id,
+            written: &written,
+            lost_packets: manifest.reception.lost_packets,
+            camera_offset_ms: manifest.clock.camera_offset_ms,
+            recovered: manifest.recovered,
+        };
         sync(core, &file)?;
         let signed = Signed { kind: custody::record::Kind::Segment, envelope };
-        return link_in(core, line, &closing, &signed, length as u64).map(Salvaged::Indexed);
+        let file_bytes = found.from + torn.segment.whole_bytes as u64;
+        return link_in(core, line, &closing, &signed, file_bytes).map(Salvaged::Indexed);
     }
-    match openable(core, camera, row, &bytes) {
-        Some(kept) if !kept.leaves.is_empty() => {
-            finish(core, camera, line, row, &file, &bytes, &kept)
+    match openable(core, camera, row, &found, &torn) {
+        Some(kept) if !kept.tree.is_empty() => {
+            let torn_bytes = found.from + found.bytes.len() as u64 - kept.file_bytes;
+            finish(core, camera, line, row, &file, &torn, &kept)
+                .map(|stored| Salvaged::Closed { stored, torn_bytes })
         }
         _ => discard(core, camera, &file).map(|()| Salvaged::Nothing),
     }
 }
 
+/// What was read of a segment file.
+#[derive(Default)]
+struct Found {
+    /// The header's block, where the rest is read from further on.
+    head: Vec<u8>,
+    /// Where `bytes` begins in the file.
+    from: u64,
+    /// The file from there.
+    bytes: Vec<u8>,
+    /// What is whole before it.
+    noted: Option<Progress>,
+}
+
+/// More than any header.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// Reads what follows the noted part of a file, or all of it; nothing if it is not there. What was noted
+/// had been synced: it is believed as it is when a segment is closed in order, and scrubbed as all
+/// footage is. So a start after a crash reads a few seconds of each camera, not all that was open.
+fn read(file: &Path, noted: Option<&Progress>) -> io::Result<Found> {
+    let mut open = match File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
+        opened => opened?,
+    };
+    let mut found = Found::default();
+    let long_enough = open.metadata()?.len();
+    if let Some(noted) = noted.filter(|noted| noted.file_bytes <= long_enough) {
+        (&open).take(HEAD_BYTES.min(noted.file_bytes)).read_to_end(&mut found.head)?;
+        found.from = open.seek(SeekFrom::Start(noted.file_bytes))?;
+        found.noted = Some(noted.clone());
+    }
+    open.read_to_end(&mut found.bytes)?;
+    Ok(found)
+}
+
+/// A segment file up to its torn end.
+struct Torn<'a> {
+    /// All of it, or what follows the noted part.
+    segment: SealedSegment<'a>,
+    /// The tree over what is noted.
+    tree: CompactRange,
+}
+
+impl<'a> Torn<'a> {
+    /// None if it does not even begin as this segment.
+    fn of(found: &'a Found, camera: &CameraId, seq: Seq) -> Option<Self> {
+        let torn = match &found.noted {
+            None => {
+                let whole = &found.bytes[..whole_prefix(&found.bytes, MAGIC)];
+                let segment = longest_readable(whole, MAGIC.len(), SealedSegment::read)?;
+                Self { segment, tree: CompactRange::default() }
+            }
+            Some(noted) => {
+                let head = &found.head[..whole_prefix(&found.head, MAGIC)];
+                let header = longest_readable(head, MAGIC.len(), SealedSegment::read)?.header;
+                let first = noted.tree.len();
+                let rest = &found.bytes[..whole_prefix(&found.bytes, b"")];
+                let read_on = |bytes| SealedSegment::read_on(header.clone(), first, bytes);
+                Self { segment: longest_readable(rest, 0, read_on)?, tree: noted.tree.clone() }
+            }
+        };
+        let header = &torn.segment.header;
+        (header.camera == *camera && header.seq == seq).then_some(torn)
+    }
+}
+
 /// The manifest that a complete file ends with, if it is signed, about this file, and continues the
-/// chain; and the length of the file up to it.
-pub(super) fn complete(
+/// chain; and the tree over all of its fragments.
+fn complete(
     core: &Core,
     camera: &CameraId,
     line: &Line,
-    bytes: &[u8],
-) -> Option<(Envelope, manifest::Segment, usize)> {
-    let segment = SealedSegment::read(&bytes[..whole_prefix(bytes)]).ok()?;
+    torn: &Torn<'_>,
+) -> Option<(Envelope, manifest::Segment, CompactRange)> {
+    let Torn { segment, tree } = torn;
     let envelope = Envelope::read(segment.manifest?).ok()?;
     let Ok(Record::Segment(manifest)) = Record::check(&envelope, &signer_of(core, &envelope)?)
     else {
         return None;
     };
+    let mut tree = tree.clone();
+    tree.extend(segment.leaves());
     let continues = chain::after(line.head.as_ref()) == (manifest.seq, manifest.prev);
     let fits = manifest.camera == *camera
         && manifest.seq == segment.header.seq
         && manifest.seal.epoch == segment.header.epoch
-        && manifest.fragments.root == tree::root(&segment.leaves());
-    (continues && fits).then_some((envelope, manifest, segment.whole_bytes))
+        && manifest.fragments.root == tree.root();
+    (continues && fits).then_some((envelope, manifest, tree))
+}
+
+/// What a signed manifest says of its file. Its length is known elsewhere.
+fn as_written(manifest: &manifest::Segment, tree: CompactRange) -> Progress {
+    Progress {
+        seq: manifest.seq,
+        file_bytes: 0,
+        start: manifest.start,
+        end: manifest.end,
+        samples: manifest.fragments.samples,
+        plain_bytes: manifest.fragments.bytes,
+        init_sha256: manifest.init_sha256,
+        tree,
+    }
 }
 
 /// The key that an envelope names, if it has a certificate for records here.
@@ -121,35 +217,13 @@ pub(super) fn signer_of(core: &Core, envelope: &Envelope) -> Option<PublicKey> {
     certified.then_some(signer.key)
 }
 
-pub(super) fn as_closed<'a>(
-    camera: &'a CameraId,
-    row: &'a OpenedRow,
-    manifest: &manifest::Segment,
-    leaves: &'a [Digest],
-) -> Closing<'a> {
-    Closing {
-        camera,
-        row,
-        prev: manifest.prev,
-        boot_id: manifest.boot_id.clone(),
-        start: manifest.start,
-        end: manifest.end,
-        init_sha256: manifest.init_sha256,
-        leaves,
-        samples: manifest.fragments.samples,
-        plain_bytes: manifest.fragments.bytes,
-        lost_packets: manifest.reception.lost_packets,
-        camera_offset_ms: manifest.clock.camera_offset_ms,
-        recovered: manifest.recovered,
-    }
-}
-
-/// How many bytes are whole blocks of known kinds: power loss leaves half blocks, or zeroes.
-fn whole_prefix(bytes: &[u8]) -> usize {
-    if !bytes.starts_with(MAGIC) {
+/// How many bytes, behind what they must begin with, are whole blocks of known kinds: power loss leaves
+/// half blocks, or zeroes.
+fn whole_prefix(bytes: &[u8], begin: &[u8]) -> usize {
+    if !bytes.starts_with(begin) {
         return 0;
     }
-    let mut at = MAGIC.len();
+    let mut at = begin.len();
     while let Some(([kind, a, b, c, d], rest)) = bytes[at..].split_first_chunk::<BLOCK_HEAD_BYTES>()
     {
         let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
@@ -161,63 +235,65 @@ fn whole_prefix(bytes: &[u8]) -> usize {
     at
 }
 
-/// What of a torn file opens under its key.
-struct Kept {
-    boot_id: String,
-    init_sha256: Digest,
-    leaves: Vec<Digest>,
-    start: custody::WallTime,
-    end: custody::WallTime,
-    samples: u32,
-    plain_bytes: u64,
-    file_bytes: usize,
-}
-
 /// The longest beginning of a file whose fragments all open. None if not even its head does.
-fn openable(core: &Core, camera: &CameraId, row: &OpenedRow, bytes: &[u8]) -> Option<Kept> {
-    let segment = longest_readable(&bytes[..whole_prefix(bytes)])?;
-    if segment.header.camera != *camera || segment.header.seq != row.seq {
-        return None;
-    }
+fn openable(
+    core: &Core,
+    camera: &CameraId,
+    row: &OpenedRow,
+    found: &Found,
+    torn: &Torn<'_>,
+) -> Option<Progress> {
+    let Torn { segment, .. } = torn;
     let key = core.ring.segment_key(&segment.header).ok()?;
     let opener = SegmentSealer::new(&key, camera, row.seq);
-    let mut init = segment.init?.to_vec();
-    opener.open(INIT_INDEX, &mut init).ok()?;
-    let first = segment.fragments.first()?;
-    let mut kept = Kept {
-        boot_id: segment.header.boot_id.clone(),
-        init_sha256: Digest::of(&init),
-        leaves: Vec::new(),
-        start: first.info.start,
-        end: first.info.start,
-        samples: 0,
-        plain_bytes: 0,
-        file_bytes: 0,
+    let mut kept = match &found.noted {
+        Some(noted) => noted.clone(),
+        None => begun(&opener, row.seq, segment)?,
     };
     for fragment in &segment.fragments {
         let Ok(plain) = seal::fragment::open(&opener, fragment) else { break };
-        kept.leaves.push(fragment.leaf());
+        kept.tree.push(fragment.leaf());
         kept.end = kept.end.max(fragment.info.end());
         kept.samples = kept.samples.saturating_add(fragment.info.samples);
         kept.plain_bytes += plain.len() as u64;
         // The slice's end within the file: blocks lie one behind the other.
         let end = fragment.sealed.as_ptr() as usize + fragment.sealed.len();
-        kept.file_bytes = end - bytes.as_ptr() as usize;
+        kept.file_bytes = found.from + (end - found.bytes.as_ptr() as usize) as u64;
     }
     Some(kept)
 }
 
-/// Reads a file, leaving off blocks at its end until it reads.
-fn longest_readable(bytes: &[u8]) -> Option<SealedSegment<'_>> {
-    let mut ends = Vec::new();
-    let mut at = MAGIC.len();
+/// A segment before its first fragment.
+fn begun(opener: &SegmentSealer, seq: Seq, segment: &SealedSegment<'_>) -> Option<Progress> {
+    let mut init = segment.init?.to_vec();
+    opener.open(INIT_INDEX, &mut init).ok()?;
+    let start = segment.fragments.first()?.info.start;
+    Some(Progress {
+        seq,
+        file_bytes: 0,
+        start,
+        end: start,
+        samples: 0,
+        plain_bytes: 0,
+        init_sha256: Digest::of(&init),
+        tree: CompactRange::default(),
+    })
+}
+
+/// Reads blocks, from the first at `at`, leaving them off at the end until they read.
+fn longest_readable<'a>(
+    bytes: &'a [u8],
+    mut at: usize,
+    read: impl Fn(&'a [u8]) -> Result<SealedSegment<'a>, Refusal>,
+) -> Option<SealedSegment<'a>> {
+    let mut ends = vec![at];
     while let Some(([_, a, b, c, d], _)) =
         bytes.get(at..).and_then(<[u8]>::split_first_chunk::<BLOCK_HEAD_BYTES>)
     {
         at += BLOCK_HEAD_BYTES + u32::from_be_bytes([*a, *b, *c, *d]) as usize;
         ends.push(at);
     }
-    ends.iter().rev().find_map(|end| SealedSegment::read(bytes.get(..*end)?).ok())
+    ends.iter().rev().find_map(|end| read(bytes.get(..*end)?).ok())
 }
 
 /// Cuts the torn end off, signs, and links in.
@@ -227,25 +303,20 @@ fn finish(
     line: &mut Line,
     row: &OpenedRow,
     file: &Path,
-    bytes: &[u8],
-    kept: &Kept,
-) -> Result<Salvaged, StoreError> {
+    torn: &Torn<'_>,
+    kept: &Progress,
+) -> Result<Stored, StoreError> {
     let shown = file.display();
     core.step(Step::Truncate, format_args!("cutting {shown}"), || {
-        OpenOptions::new().write(true).open(file)?.set_len(kept.file_bytes as u64)
+        OpenOptions::new().write(true).open(file)?.set_len(kept.file_bytes)
     })?;
     sync(core, file)?;
     let closing = Closing {
         camera,
         row,
         prev: chain::after(line.head.as_ref()).1,
-        boot_id: kept.boot_id.clone(),
-        start: kept.start,
-        end: kept.end,
-        init_sha256: kept.init_sha256,
-        leaves: &kept.leaves,
-        samples: kept.samples,
-        plain_bytes: kept.plain_bytes,
+        boot_id: torn.segment.header.boot_id.clone(),
+        written: kept,
         lost_packets: 0,
         camera_offset_ms: None,
         recovered: true,
@@ -256,15 +327,12 @@ fn finish(
         OpenOptions::new().append(true).open(file)?.write_all(&block)
     })?;
     sync(core, file)?;
-    let file_bytes = (kept.file_bytes + block.len()) as u64;
-    let stored = link_in(core, line, &closing, &signed, file_bytes)?;
-    let torn_bytes = (bytes.len() - kept.file_bytes) as u64;
-    Ok(Salvaged::Closed { stored, torn_bytes })
+    link_in(core, line, &closing, &signed, kept.file_bytes + block.len() as u64)
 }
 
 pub(super) fn sync(core: &Core, file: &Path) -> Result<(), StoreError> {
     core.step(Step::SyncFile, format_args!("syncing {}", file.display()), || {
-        fs::File::open(file)?.sync_all()
+        File::open(file)?.sync_all()
     })
 }
 

@@ -166,14 +166,33 @@ impl<'a> SealedSegment<'a> {
             .map_err(|e| bad(&format!("the header does not read: {e}")))?;
         let mut segment =
             Self { header, init: None, fragments: Vec::new(), manifest: None, whole_bytes: at };
-        while let Some((kind, payload)) = next_block(bytes, &mut at)? {
-            segment.take(kind, payload)?;
-            segment.whole_bytes = at;
-        }
+        segment.take_all(bytes, 0)?;
         Ok(segment)
     }
 
-    fn take(&mut self, kind: Kind, payload: &'a [u8]) -> Result<(), Refusal> {
+    /// Takes the rest of a file apart, behind its fragment number `first - 1`. `whole_bytes` counts
+    /// from there.
+    ///
+    /// # Errors
+    /// As [`SealedSegment::read`].
+    pub fn read_on(header: Header, first: u32, bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let init = Some(&bytes[..0]);
+        let mut segment =
+            Self { header, init, fragments: Vec::new(), manifest: None, whole_bytes: 0 };
+        segment.take_all(bytes, first as usize)?;
+        Ok(segment)
+    }
+
+    fn take_all(&mut self, bytes: &'a [u8], first: usize) -> Result<(), Refusal> {
+        let mut at = self.whole_bytes;
+        while let Some((kind, payload)) = next_block(bytes, &mut at)? {
+            self.take(kind, payload, first)?;
+            self.whole_bytes = at;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, kind: Kind, payload: &'a [u8], first: usize) -> Result<(), Refusal> {
         let bad = |why: &str| Refusal::new(Code::SealedMalformed, why);
         if self.manifest.is_some() {
             return Err(bad("a block follows the manifest"));
@@ -185,7 +204,7 @@ impl<'a> SealedSegment<'a> {
             Kind::Fragment => {
                 let fragment = SealedFragment::parse(payload)
                     .ok_or_else(|| bad("a fragment block is too short"))?;
-                let expected = self.fragments.len();
+                let expected = first + self.fragments.len();
                 if self.init.is_none() || expected >= FRAGMENTS_MAX {
                     return Err(bad("a fragment stands where none may"));
                 }

@@ -33,6 +33,67 @@ pub fn root(leaves: &[Digest]) -> Digest {
     }
 }
 
+/// A tree that grows: the roots of its perfect subtrees, left to right, which is all that its own root
+/// and its next leaves need (a "compact range").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CompactRange {
+    len: u32,
+    subtrees: Vec<Digest>,
+}
+
+impl CompactRange {
+    /// From what [`CompactRange::subtrees`] gave; none if a tree of `len` leaves has not so many.
+    #[must_use]
+    pub fn of(len: u32, subtrees: Vec<Digest>) -> Option<Self> {
+        (subtrees.len() == len.count_ones() as usize).then_some(Self { len, subtrees })
+    }
+
+    /// How many leaves.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether it has no leaf.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The roots of its perfect subtrees, the largest first: one for each bit of its length.
+    #[must_use]
+    pub fn subtrees(&self) -> &[Digest] {
+        &self.subtrees
+    }
+
+    /// Takes the next leaf.
+    ///
+    /// # Panics
+    /// After 2^32 - 1 leaves.
+    pub fn push(&mut self, leaf: Digest) {
+        let mut grown = leaf;
+        for _ in 0..self.len.trailing_ones() {
+            let left = self.subtrees.pop().expect("one subtree for each bit of the length");
+            grown = node(left, grown);
+        }
+        self.subtrees.push(grown);
+        self.len = self.len.checked_add(1).expect("no segment has so many fragments");
+    }
+
+    /// The root; as [`root`] of all leaves.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let right_first = self.subtrees.iter().rev().copied();
+        right_first.reduce(|right, left| node(left, right)).unwrap_or_else(|| Digest::of(b""))
+    }
+}
+
+impl Extend<Digest> for CompactRange {
+    fn extend<T: IntoIterator<Item = Digest>>(&mut self, leaves: T) {
+        leaves.into_iter().for_each(|leaf| self.push(leaf));
+    }
+}
+
 /// The audit path of leaf `index`, lowest sibling first (section 2.1.1); empty if out of range.
 #[must_use]
 pub fn audit_path(leaves: &[Digest], index: usize) -> Vec<Digest> {
