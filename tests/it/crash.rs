@@ -53,11 +53,7 @@ async fn a_killed_recorder_loses_at_most_the_open_fragment() {
     force.await_files("south", had, 2).await.unwrap();
     let to = clock.now();
 
-    let bundle = folder.path().join("bundle");
-    force.obtain(&[camera], &from.to_string(), &to.to_string(), &bundle).await.unwrap();
-    let report = force.verify(&bundle).await.unwrap();
-    assert_eq!(report["verdict"], "verified", "{report:#}");
-    assert_eq!(report["cameras"][0]["unexplained"].as_array().unwrap().len(), 0);
+    let report = force.account_for(camera, from, to).await.unwrap();
     let crash = gap(&report, "agent-crashed");
     let lost_us = killed.micros_since(time(&crash["from"]));
     assert!(lost_us <= OPEN_FRAGMENT_US, "{lost_us} us lost by kill -9: {report:#}");
@@ -99,11 +95,7 @@ async fn a_recorder_killed_again_and_again_accounts_for_every_instant() {
     let had = force.stored_files("south");
     force.await_files("south", had, 2).await.unwrap();
     let to = clock.now();
-    let bundle = folder.path().join("bundle");
-    force.obtain(&[camera], &from.to_string(), &to.to_string(), &bundle).await.unwrap();
-    let report = force.verify(&bundle).await.unwrap();
-    assert_eq!(report["verdict"], "verified", "{report:#}");
-    assert_eq!(report["cameras"][0]["unexplained"].as_array().unwrap().len(), 0, "{report:#}");
+    let report = force.account_for(camera, from, to).await.unwrap();
     let gaps = report["cameras"][0]["gaps"].as_array().unwrap();
     let crashed: Vec<_> = gaps.iter().filter(|gap| gap["reason"] == "agent-crashed").collect();
     assert!(!crashed.is_empty(), "{report:#}");

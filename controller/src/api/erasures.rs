@@ -16,6 +16,22 @@ use crate::ledger::{Command, Event};
 pub struct ErasuresService(pub Door);
 
 impl ErasuresService {
+    async fn decide(
+        &self,
+        request: Request<v1::DecideErasureRequest>,
+        act: Act,
+        command: impl FnOnce(OrderId, String) -> Command,
+    ) -> Result<Response<v1::Erasure>, Status> {
+        let actor = self.0.actor(&request).await?;
+        let v1::DecideErasureRequest { order, reason } = request.into_inner();
+        let order: OrderId = match name(&order) {
+            Ok(order) => order,
+            Err(refusal) => return Err(self.0.refuse(&actor, act, refusal).await),
+        };
+        self.0.send(actor, command(order.clone(), reason)).await?;
+        self.now(&order)
+    }
+
     fn now(&self, id: &OrderId) -> Result<Response<v1::Erasure>, Status> {
         let parts = self.0.parts();
         let entry = parts.ledger.read(|state| state.erasures.order(id).cloned());
@@ -86,28 +102,16 @@ impl Erasures for ErasuresService {
         &self,
         request: Request<v1::DecideErasureRequest>,
     ) -> Result<Response<v1::Erasure>, Status> {
-        let actor = self.0.actor(&request).await?;
-        let v1::DecideErasureRequest { order, reason } = request.into_inner();
-        let order: OrderId = match name(&order) {
-            Ok(order) => order,
-            Err(refusal) => return Err(self.0.refuse(&actor, Act::ApproveErasure, refusal).await),
-        };
-        self.0.send(actor, Command::ApproveErasure { order: order.clone(), reason }).await?;
-        self.now(&order)
+        let command = |order, reason| Command::ApproveErasure { order, reason };
+        self.decide(request, Act::ApproveErasure, command).await
     }
 
     async fn refuse(
         &self,
         request: Request<v1::DecideErasureRequest>,
     ) -> Result<Response<v1::Erasure>, Status> {
-        let actor = self.0.actor(&request).await?;
-        let v1::DecideErasureRequest { order, reason } = request.into_inner();
-        let order: OrderId = match name(&order) {
-            Ok(order) => order,
-            Err(refusal) => return Err(self.0.refuse(&actor, Act::RefuseErasure, refusal).await),
-        };
-        self.0.send(actor, Command::RefuseErasure { order: order.clone(), reason }).await?;
-        self.now(&order)
+        let command = |order, reason| Command::RefuseErasure { order, reason };
+        self.decide(request, Act::RefuseErasure, command).await
     }
 
     async fn list(

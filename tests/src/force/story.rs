@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use custody::WallTime;
 use serde_json::Value;
 
 use super::{AUTHORISER, COMMAND, Force, Said, TECHNICIAN};
@@ -46,7 +47,7 @@ impl Force {
             let all = self.ask(TECHNICIAN, &["cameras"]).await.ok()?;
             let enough = |name: &&str| {
                 let of = all.as_array()?.iter().find(|camera| camera["camera"] == **name)?;
-                let oldest: custody::WallTime = of["oldest_footage"].as_str()?.parse().ok()?;
+                let oldest: WallTime = of["oldest_footage"].as_str()?.parse().ok()?;
                 (clock.now().micros_since(oldest) >= seconds * 1_000_000).then_some(())
             };
             cameras.iter().all(|name| enough(name).is_some()).then_some(())
@@ -85,6 +86,21 @@ impl Force {
         let into = into.display().to_string();
         self.ask(TECHNICIAN, &["evidence", "fetch", &case, "--to", &into]).await?;
         self.ask(TECHNICIAN, &["evidence", "show", &case]).await
+    }
+
+    /// Obtains a camera's footage and gives the verifier's report, if the bundle verifies and every instant
+    /// of it is footage or a signed gap.
+    ///
+    /// # Errors
+    /// When it is not so, or as [`Force::obtain`].
+    pub async fn account_for(&self, camera: &str, from: WallTime, to: WallTime) -> Result<Value> {
+        let bundle = self.folder.join("accounted");
+        self.obtain(&[camera], &from.to_string(), &to.to_string(), &bundle).await?;
+        let report = self.verify(&bundle).await?;
+        let unexplained = report["cameras"][0]["unexplained"].as_array();
+        let is_whole = report["verdict"] == "verified" && unexplained.is_some_and(Vec::is_empty);
+        ensure!(is_whole, "not every instant is accounted for: {report:#}");
+        Ok(report)
     }
 
     /// Requests footage; gives the case's reference.
