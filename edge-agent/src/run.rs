@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
+use crate::guest::GuestRoom;
 use crate::retention::admission::{self, AdmissionError};
 use crate::retention::{self, Board, Grace, Sweeper, Watchdog, watchdog};
 use crate::scrub::{self, Scrubber};
@@ -141,6 +142,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     read_in(&parts);
     scrub(&parts, config.scrub, copies.clone())?;
     let witness = witness(&store, &state_dir, clock.clone())?;
+    let guests = GuestRoom::open(&state_dir, &store, config.recording.reserve_free_bytes);
     link::start(link::Parts {
         config: Arc::new(config),
         store: store.clone(),
@@ -148,6 +150,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         witness,
         recorders,
         copies,
+        guests,
         mask,
         retention,
         clock,
