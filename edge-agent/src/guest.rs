@@ -124,11 +124,11 @@ impl GuestRoom {
         let have = have(&folder, name)?;
         let todo = piece::decide(&room.own, piece, have).map_err(GuestError::Refused)?;
         match (todo, have) {
-            (Todo::Tell, Have::Whole(bytes)) => return Ok(Kept { bytes, is_whole: true }),
-            (Todo::Tell, Have::Part(bytes)) => return Ok(Kept { bytes, is_whole: false }),
+            (Todo::Tell, Have::Whole(bytes)) => Ok(Kept { bytes, is_whole: true }),
+            (Todo::Tell, Have::Part(bytes)) => Ok(Kept { bytes, is_whole: false }),
             (Todo::BeginAnew, _) => {
                 room.remove(&name.part(&folder))?;
-                return Ok(Kept { bytes: 0, is_whole: false });
+                Ok(Kept { bytes: 0, is_whole: false })
             }
             (Todo::Write { to_come, is_last }, _) => {
                 room.take(piece, to_come)?;

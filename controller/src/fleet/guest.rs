@@ -124,7 +124,10 @@ impl Fleet {
 
     /// Waits until some of `wanted` bytes may go; all sites share one pace.
     async fn grant(&self, wanted: u64) -> usize {
-        while wanted > 0 {
+        if wanted == 0 {
+            return 0;
+        }
+        loop {
             let now = self.0.parts.clock.tick();
             let (granted, wait_ms) = {
                 let mut pace = self.0.guest_pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +138,6 @@ impl Fleet {
             }
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         }
-        0
     }
 
     /// The files of a camera that another site keeps, whole and begun ones, in order.
