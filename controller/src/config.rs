@@ -3,13 +3,16 @@
 //! | file | holds |
 //! |---|---|
 //! | `config/outside.rs` | `[[witness]]` and `[tsa]`: parties outside the force |
+//! | `config/vault.rs` | `[vault]`: where held footage lies as well |
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use custody::SiteId;
 use host::settings::{self, LoadError, Mistakes, Section};
 
 mod outside;
+mod vault;
 
 pub use outside::{OutsideWitness, Tsa};
 
@@ -32,6 +35,8 @@ pub struct Config {
     pub tsa: Option<Tsa>,
     /// In pulls, per site; 0: no limit.
     pub pull_bytes_per_second: u64,
+    /// Held footage is copied to the first of these sites that is not its own; empty: to none.
+    pub also_at: Vec<SiteId>,
     /// The program that signs playable copies; none: `c2pa-sign` beside this program.
     pub c2pa_sign: Option<PathBuf>,
 }
@@ -60,6 +65,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
         let tsa = top.has("tsa").then(|| top.section("tsa", outside::tsa));
         let pull_bytes_per_second =
             top.section("pull", |pull| pull.number("bytes_per_second", 0..=1 << 40, 0));
+        let also_at = top.section("vault", vault::also_at);
         let c2pa_sign = top.section("bundle", |bundle| bundle.optional("c2pa_sign"));
         let (fleet, api, names) = listen?;
         let state_dir = state_dir?;
@@ -72,6 +78,7 @@ pub fn parse(text: &str) -> Result<Config, Mistakes> {
             witnesses: witnesses.into_iter().collect::<Option<_>>()?,
             tsa: tsa.map_or(Some(None), |tsa| tsa.map(Some))?,
             pull_bytes_per_second,
+            also_at: also_at?,
             c2pa_sign,
         })
     })
@@ -132,6 +139,28 @@ mod tests {
         assert_eq!(config.names, ["controller.example"]);
         assert_eq!(config.domain, "watchhouse.example");
         assert!(config.witnesses.is_empty() && config.tsa.is_none());
+        assert_eq!(config.also_at, []);
+    }
+
+    #[test]
+    fn other_sites_for_held_footage_are_read() {
+        let text = |also_at: &str| {
+            format!(
+                "state_dir = \"/x\"\n[listen]\nnames = [\"10.0.0.1\"]\n[vault]\n\
+                 also_at = {also_at}\n"
+            )
+        };
+        let config = parse(&text("[\"hq\", \"west\"]")).unwrap();
+        assert_eq!(config.also_at, ["hq", "west"].map(|site| site.parse().unwrap()));
+        for (bad, why) in [
+            ("[\"../hq\"]", "is not a site"),
+            ("[\"hq\", \"hq\"]", "stands twice"),
+            ("\"hq\"", "a list of texts"),
+        ] {
+            let mistakes = parse(&text(bad)).unwrap_err();
+            assert!(mistakes.to_string().contains(why), "{mistakes}");
+            assert_eq!(mistakes.0[0].line, 5);
+        }
     }
 
     #[test]

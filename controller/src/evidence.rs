@@ -112,6 +112,17 @@ impl Evidence {
             Event::HoldCopyDeleted(e) => {
                 hold::apply_copy(self, &e.hold, hold::CopyState::Deleted);
             }
+            Event::HoldCopyingToSite(e) => {
+                let begun = hold::GuestState::Begun { site: e.site.clone() };
+                hold::guest::apply(self, &e.hold, begun);
+            }
+            Event::HoldCopiedToSite(e) => {
+                let (site, segments) = (e.site.clone(), e.segments);
+                hold::guest::apply(self, &e.hold, hold::GuestState::Whole { site, segments });
+            }
+            Event::HoldSiteCopyDeleted(e) => {
+                hold::guest::apply(self, &e.hold, hold::GuestState::Deleted);
+            }
             Event::KeysReleased(_)
             | Event::BundleFetched(_)
             | Event::PersonAdded(_)

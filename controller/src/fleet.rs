@@ -8,6 +8,7 @@
 //! | `fleet/serve.rs` | the gRPC service `Fleet`, which agents call |
 //! | `fleet/call.rs` | what the controller asks of agents |
 //! | `fleet/copy.rs` | gives a site its copy of a held segment back |
+//! | `fleet/guest.rs` | copies of held footage at another site: sent, listed, deleted, brought back |
 //! | `fleet/intake.rs` | pulled files: resumed, checked on arrival, kept in the vault |
 //! | `fleet/mirror.rs` | the copy of each site's log, checked |
 //! | `fleet/signers.rs` | who may sign what at a site (pure) |
@@ -23,13 +24,16 @@ use custody::record::Record;
 use custody::sealing::Key;
 use custody::{CameraId, Digest, Seq, SiteId, WallTime};
 use host::{Clock, Tasks};
+use link::pace::Pace;
 
 use crate::ledger::Ledger;
+use crate::limits;
 use crate::pki::Authority;
 use crate::vault::Vault;
 
 mod call;
 mod copy;
+mod guest;
 mod intake;
 mod listen;
 pub(crate) mod mirror;
@@ -37,6 +41,7 @@ mod serve;
 mod session;
 pub(crate) mod signers;
 
+pub use guest::Guest;
 pub use mirror::{MirrorError, Place};
 
 /// What a site's agent found of a camera's chain.
@@ -186,6 +191,8 @@ struct Shared {
     transfers: AtomicU64,
     /// Numbers submissions of records as they come.
     arrivals: AtomicU64,
+    /// How fast files go to other sites; the lock is held for moments.
+    guest_pace: Mutex<Pace>,
     /// The newest kept notes of all logs, for the sites to name in their records.
     notes: RwLock<Vec<Note>>,
     /// How many refusals may still be logged.
@@ -242,6 +249,7 @@ impl Fleet {
         let mirror = mirror::Mirror::open(&copies, &forks).map_err(OpenError::Mirror)?;
         let intake = intake::Intake::new(parts.state_dir.join("vault"));
         let tasks = parts.tasks.clone();
+        let guest_pace = Pace::new(limits::COPY_BYTES_PER_SECOND, parts.clock.tick());
         let transfers = AtomicU64::new(u64::try_from(parts.clock.now().0).unwrap_or(1));
         let fleet = Self(Arc::new(Shared {
             parts,
@@ -250,6 +258,7 @@ impl Fleet {
             sites: Mutex::default(),
             transfers,
             arrivals: AtomicU64::new(1),
+            guest_pace: Mutex::new(guest_pace),
             notes: RwLock::default(),
             refusals: Mutex::default(),
         }));

@@ -25,6 +25,20 @@ pub const COPY_FILES: usize = 8;
 pub const COPIES_AT_ONCE: usize = 2;
 /// Copying stops while less than this is free where the vault lies: bundles must be made.
 pub const VAULT_RESERVE_BYTES: u64 = 2 << 30;
+/// Other sites named for held footage, tried in order: two are enough, four are the force of today.
+pub const ALSO_AT_SITES: usize = 8;
+/// Copies of holds sent to other sites, looked at or deleted there at once; more wait their turn.
+pub const GUESTS_AT_ONCE: usize = 2;
+/// One piece of a file that is sent to another site: a message is at most 1 MiB. Each is answered
+/// before the next goes, so that over a line of 20 ms there and back 25 MB/s may go.
+pub const GUEST_PIECE_BYTES: usize = 512 << 10;
+/// Files that one question deletes at another site, as the wire allows.
+pub const GUESTS_A_DROP: usize = 512;
+/// Pages of a list of such files of one camera: 16,384 files each, in all 90 days of minutes.
+pub const GUEST_PAGES: usize = 8;
+/// A copy that is whole in the vault and at another site is looked at again so often, milliseconds:
+/// what one of them has lost comes from the other. A thousand holds of 60 files are 60,000 looks.
+pub const GUEST_LOOK_MS: u64 = 3_600_000;
 /// Waiting holds, late or refused ones are shown among the troubles of health for so long.
 pub const HOLD_TROUBLE_SHOWN_S: i64 = 7 * 24 * 3600;
 /// Holds named among the troubles of health; the rest are counted.

@@ -10,6 +10,7 @@
 //! | [`driver`] | the passes, and how much runs at once |
 //! | [`holds`] | places and ends holds at the sites |
 //! | [`copies`] | brings held footage into the vault, and deletes what no hold needs |
+//! | [`guests`] | sends copies of held footage to another site, brings lost ones back, deletes them |
 //! | [`erasures`] | has the sites erase what two people ordered |
 //! | [`cases`] | takes a case from step to step |
 //! | [`footage`] | what the sites' records say (pure) |
@@ -30,6 +31,7 @@ pub mod copies;
 pub mod driver;
 pub mod erasures;
 pub mod footage;
+pub mod guests;
 pub mod holds;
 pub mod keyring;
 pub mod memory;

@@ -57,6 +57,7 @@ pub struct Vault {
     shelf: Arc<dyn Shelf>,
     key: Key,
     book: Book,
+    guests: Book,
     /// Held while a copy is found whole and noted, and while one is deleted: so nothing that was
     /// just found is deleted before it is noted.
     settling: Arc<tokio::sync::Mutex<()>>,
@@ -82,7 +83,8 @@ impl Vault {
             Err(error) => return Err(error),
         };
         let shelf = Arc::new(Folder::new(state_dir.join("vault")));
-        Ok(Self { shelf, key: Key::new(bytes), book: Book::default(), settling: Arc::default() })
+        let (book, guests, settling) = (Book::default(), Book::default(), Arc::default());
+        Ok(Self { shelf, key: Key::new(bytes), book, guests, settling })
     }
 
     /// Where the files lie.
@@ -95,6 +97,12 @@ impl Vault {
     #[must_use]
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// How far each copy at another site has come.
+    #[must_use]
+    pub fn guest_book(&self) -> &Book {
+        &self.guests
     }
 
     /// Waits for the turn to note a copy as whole, or to delete one.

@@ -16,6 +16,7 @@
 //! | [`scrub`] | reads footage again, and has what is damaged replaced |
 //! | [`dispose`] | says what lies on a disc that is taken out, for whoever shreds it |
 //! | [`tier`] | moves older footage to a second disc, if there is one |
+//! | [`guest`] | keeps sealed files of other sites' held footage, and opens none |
 //! | [`witness`] | sees that other sites' logs only grow, and signs for it |
 //! | [`link`] | talks to the controller; lives without it for weeks |
 //! | [`config`] | reads and checks the site's TOML |
@@ -24,6 +25,7 @@
 pub mod camera;
 pub mod config;
 pub mod dispose;
+pub mod guest;
 pub mod limits;
 pub mod link;
 pub mod mask;

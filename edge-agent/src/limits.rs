@@ -45,6 +45,12 @@ pub const HOLD_BUDGET_ALARM_PERCENT: u64 = 80;
 /// Held bytes are counted anew this often, milliseconds: 10 000 holds of an hour are 600 000 links,
 /// a second or two of reading.
 pub const HELD_RECOUNT_MS: u64 = 3_600_000;
+/// One piece of a file of another site's held footage: a message is at most 1 MiB.
+pub const GUEST_PIECE_BYTES_MAX: usize = (1 << 20) - (4 << 10);
+/// Such files in one answer that lists them, of 40 bytes each: 11 days of one camera's minutes.
+pub const GUESTS_LISTED_MAX: usize = 16_384;
+/// Such files that one question deletes: 8 hours of one camera, and less than a second of unlinking.
+pub const GUESTS_DROPPED_MAX: usize = 512;
 /// Footage waits beyond its age for holds that are on their way at most so long, milliseconds: half
 /// of [`LATE_US`], and a hundred reports.
 pub const HOLD_GRACE_MS: u64 = 300_000;

@@ -9,6 +9,7 @@
 //! | `link/enrol.rs` | token and signing request for the first certificate; renewal |
 //! | `link/session.rs` | what happens on one connection |
 //! | `link/serve.rs` | the gRPC service `Agent`, which the controller calls |
+//! | `link/guests.rs` | what it asks of the guest room, translated |
 //! | `link/upload.rs` | pulled files, each on its own stream, paced |
 //! | `link/report.rs` | what the site says of itself |
 //! | `link/copies.rs` | the controller's copy of a file that is damaged here |
@@ -21,6 +22,7 @@ use custody::SiteId;
 use host::{Clock, Tasks};
 
 use crate::config::Config;
+use crate::guest::GuestRoom;
 use crate::record::Recorder;
 use crate::retention::{Board, Grace};
 use crate::store::Store;
@@ -31,6 +33,7 @@ pub mod credentials;
 mod dial;
 mod enrol;
 mod foreign;
+mod guests;
 mod report;
 mod serve;
 mod session;
@@ -58,6 +61,8 @@ pub struct Parts {
     pub witness: Witness,
     /// The controller as the second place of sealed files.
     pub copies: Copies,
+    /// This site as the third place of other sites' files.
+    pub guests: GuestRoom,
     /// Time.
     pub clock: Clock,
     /// Where its tasks hang.

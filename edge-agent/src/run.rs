@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use tokio::sync::mpsc;
 
 use crate::config::{self, Config};
+use crate::guest::GuestRoom;
 use crate::retention::admission::{self, AdmissionError};
 use crate::retention::{self, Board, Grace, Sweeper, Watchdog, watchdog};
 use crate::scrub::{self, Scrubber};
@@ -125,13 +126,12 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
         fatal,
     };
     let lane = record::lane::Lane::start().context("cannot start the cameras' thread")?;
-    let recorders: Vec<_> = {
+    let recorders: Arc<Vec<_>> = Arc::new({
         let _on = lane.enter();
         let start =
             |camera: &config::Camera| record::start(&parts, camera.clone(), config.recording);
         config.cameras.iter().map(start).collect()
-    };
-    let recorders = Arc::new(recorders);
+    });
     record::pulse::start(&parts, Arc::clone(&recorders));
     store.set_hold_budget(config.hold_budget);
     let grace = Grace::at_start(clock.tick());
@@ -142,6 +142,7 @@ async fn run(config: Config, config_bytes: &[u8]) -> anyhow::Result<()> {
     scrub(&parts, config.scrub, copies.clone())?;
     let witness = witness(&store, &state_dir, clock.clone())?;
     link::start(link::Parts {
+        guests: GuestRoom::open(&state_dir, &store, config.recording.reserve_free_bytes),
         config: Arc::new(config),
         store: store.clone(),
         grace,

@@ -1,5 +1,5 @@
 //! Footage kept beyond its time: ordered while a site is away, refused beyond the budget, brought to a
-//! second place, and gone from there with the last hold.
+//! second place and a third, and gone from there with the last hold.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -154,6 +154,74 @@ async fn held_footage_has_a_second_place_that_outlives_the_site() {
     let ended = force.await_bundle(&case).await.unwrap();
     assert_eq!(ended["verdict"], "verified", "{ended:#}");
     assert_eq!(ended["coverage_per_cent"], 100.0, "{ended:#}");
+}
+
+#[tokio::test]
+async fn a_third_place_outlives_the_site_and_the_vaults_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["east/int-01", "west/int-01", "hq/int-01"];
+    let [camera, _, keepers_own] = names;
+    let cameras = Cameras::start(names.map(|name| (name, Clip::WalkwayH264)), Auth::Open);
+    let cameras = cameras.await.unwrap();
+    let third_places = "[vault]\nalso_at = [\"hq\", \"west\"]\n";
+    let mut force = Force::start_with(folder.path(), third_places).await.unwrap();
+    let to = force.fleet_address();
+    for name in names {
+        let site = name.split_once('/').unwrap().0;
+        force.add_site(site, &[plan(&cameras, name)], &short(), to).await.unwrap();
+    }
+    force.await_recording(3).await.unwrap();
+    force.await_footage(&[camera, keepers_own], 12).await.unwrap();
+    let now = host::Clock::system().now();
+    let (from, to) = (now.plus_seconds(-9), now.plus_seconds(-3));
+    let is_at = |site: &'static str| {
+        move |hold: &Value| {
+            hold["also_at"] == site
+                && hold["also_to_copy"] != 0
+                && hold["also_copied"] == hold["also_to_copy"]
+                && hold["copied"] == hold["to_copy"]
+        }
+    };
+    let hold = place(&force, ["--camera", camera], from, to).await.remove(0);
+    let shown = until(&force, &hold, "whole copies at two places", is_at("hq")).await;
+    let own = place(&force, ["--camera", keepers_own], from, to).await.remove(0);
+    until(&force, &own, "the keeper's own footage goes elsewhere", is_at("west")).await;
+    let trail = force.cli(AUDITOR, &["--output", "json", "audit"]).await.unwrap().out;
+    for fact in ["hold-copying-to-site", "hold-copied-to-site"] {
+        assert!(trail.contains(fact), "{trail}");
+    }
+    let table = force.cli(TECHNICIAN, &["hold", "list"]).await.unwrap().out;
+    let files = &shown["also_copied"];
+    assert!(table.contains(&format!("hq {files} of {files}")), "{table}");
+    let vault = force.folder().join("controller/vault/segments");
+    let guests = force.site_state("hq").join("guest/east");
+    let copies = sealed(&guests);
+    assert!(copies.len() >= 2, "{copies:?}");
+    assert_eq!(copies, sealed(&vault.join("east")), "byte for byte");
+
+    // The site burns, and the disc with the vault's files dies; what opens them lies elsewhere.
+    force.site("east").unwrap().kill().await.unwrap();
+    fs::remove_dir_all(force.site_state("east")).unwrap();
+    fs::remove_dir_all(&vault).unwrap();
+    let (from, to) = (from.plus_seconds(1).to_string(), to.plus_seconds(-1).to_string());
+    let case = force.request(&[camera], &from, &to).await.unwrap();
+    force.approve(&case).await.unwrap();
+    let ended = force.await_bundle(&case).await.unwrap();
+    assert_eq!(ended["verdict"], "verified", "{ended:#}");
+    assert_eq!(ended["coverage_per_cent"], 100.0, "{ended:#}");
+    assert_eq!(sealed(&guests), copies, "what was brought back is still kept");
+
+    // A new recorder takes the burned one's place, and the hold ends.
+    let to = force.fleet_address();
+    force.add_site("east", &[plan(&cameras, camera)], &short(), to).await.unwrap();
+    force.await_recording(3).await.unwrap();
+    release(&force, &hold).await;
+    let is_gone = |hold: &Value| hold["state"] == "released" && hold["also_at"].is_null();
+    until(&force, &hold, "the third place's copy goes", is_gone).await;
+    assert!(!guests.exists(), "{:?}", sealed(&guests));
+    assert!(sealed(&force.site_state("west").join("guest/hq")).len() >= 2);
+    let trail = force.cli(AUDITOR, &["--output", "json", "audit"]).await.unwrap().out;
+    assert!(trail.contains("hold-site-copy-deleted"), "{trail}");
 }
 
 #[tokio::test]

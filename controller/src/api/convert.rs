@@ -8,7 +8,7 @@ use proto::v1;
 use super::door::name;
 use crate::access::{Code, Refusal, Role};
 use crate::evidence::hold::warning::{self, SiteIs};
-use crate::evidence::hold::{Asked, CopyState, HoldOrder};
+use crate::evidence::hold::{Asked, CopyState, GuestState, HoldOrder};
 use crate::evidence::{Case, CaseState, HoldEntry, HoldState, RequestOrder};
 use crate::log::Stored;
 use crate::log::key::entry;
@@ -124,9 +124,10 @@ pub fn case(case: &Case, progress: CaseProgress) -> v1::Case {
     wire
 }
 
-/// A hold, how its site is, and how far its copy has come.
+/// A hold, how its site is, and how far its copies have come: the vault's, and another site's.
 #[must_use]
-pub fn hold(hold: &HoldEntry, site: SiteIs, copying: &Copying, now: WallTime) -> v1::Hold {
+pub fn hold(hold: &HoldEntry, site: SiteIs, copying: &[Copying; 2], now: WallTime) -> v1::Hold {
+    let [copying, guest] = copying;
     let (segments, erased) = match hold.state {
         HoldState::Placed { segments, erased } => (segments, erased),
         _ => (0, 0),
@@ -141,6 +142,19 @@ pub fn hold(hold: &HoldEntry, site: SiteIs, copying: &Copying, now: WallTime) ->
     };
     let warned = warning::of(hold, site, now).map(|warning| warning.detail);
     let waits = || (!copying.waits.is_empty()).then(|| format!("copy waits: {}", copying.waits));
+    let also_at = hold.guest.site().map(ToString::to_string).unwrap_or_default();
+    let (also_copied, also_to_copy) = match &hold.guest {
+        GuestState::None | GuestState::Begun { .. } => (guest.copied, guest.to_copy),
+        GuestState::Whole { segments, .. } => {
+            let segments = u32::try_from(*segments).unwrap_or(u32::MAX);
+            (segments, segments)
+        }
+        GuestState::Deleted => (0, 0),
+    };
+    let guest_waits = || {
+        let waits = &guest.waits;
+        (!waits.is_empty()).then(|| format!("copy at another site waits: {waits}"))
+    };
     v1::Hold {
         order: hold.order.to_string(),
         basis: hold.grounds.map(|it| it.basis.as_str().to_owned()).unwrap_or_default(),
@@ -152,7 +166,10 @@ pub fn hold(hold: &HoldEntry, site: SiteIs, copying: &Copying, now: WallTime) ->
         copied,
         to_copy,
         expires_us: warning::expires(hold).map_or(0, |at| at.0),
-        detail: warned.or_else(waits).unwrap_or_default(),
+        also_at,
+        also_copied,
+        also_to_copy,
+        detail: warned.or_else(waits).or_else(guest_waits).unwrap_or_default(),
         hold: hold.id.to_string(),
         case_ref: hold.case.as_ref().map(ToString::to_string).unwrap_or_default(),
         camera: hold.camera.to_string(),

@@ -32,6 +32,8 @@ pub struct Parts {
     pub progress: Progress,
     /// How copies of held footage are doing.
     pub copies: Book,
+    /// How its copies at other sites are doing.
+    pub guests: Book,
     /// The digest of the authority's certificate, for enrolment tokens.
     pub ca_sha256: Digest,
     /// The folder with the bundles.

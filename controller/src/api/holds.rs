@@ -26,7 +26,8 @@ impl HoldsService {
             let holds = state.evidence.holds().filter(|hold| is_shown(hold));
             let shown = holds.map(|hold| {
                 let site = sites.is(hold.camera.site());
-                convert::hold(hold, site, &parts.copies.of(&hold.id), now)
+                let copying = [&parts.copies, &parts.guests].map(|book| book.of(&hold.id));
+                convert::hold(hold, site, &copying, now)
             });
             shown.collect()
         })

@@ -78,6 +78,18 @@ fn words(event: &str, body: &Value) -> String {
         "hold-refused" => "the site does not keep the footage".to_owned(),
         "hold-release-ordered" => "ordered the end of a hold".to_owned(),
         "hold-released" => "the site no longer holds the footage".to_owned(),
+        "hold-copying-to-site" => {
+            format!(
+                "began to copy the held footage, sealed and without keys, to site {}",
+                field("site")
+            )
+        }
+        "hold-copied-to-site" => {
+            format!("site {} keeps a checked, sealed copy of the held footage", field("site"))
+        }
+        "hold-site-copy-deleted" => {
+            format!("the copy of the held footage at site {} was deleted", field("site"))
+        }
         "case-held" => "all footage of the case is held at its sites".to_owned(),
         "case-pulling" => format!(
             "began to copy {} sealed files, {} bytes, from the sites",

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`grounds`] | by which law, and when to look again |
+//! | [`guest`] | its copy at another site |
 //! | [`warning`] | what people must see to, in words |
 
 use custody::coverage::Span;
@@ -22,9 +23,11 @@ use crate::log::{Event, Stored, Stream};
 use crate::registry::Registry;
 
 pub mod grounds;
+pub mod guest;
 pub mod warning;
 
 pub use grounds::Asked;
+pub use guest::{GuestState, GuestStep};
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct HoldEntry {
     pub state: HoldState,
     /// The copy in the vault.
     pub copy: CopyState,
+    /// The copy at another site.
+    pub guest: GuestState,
     /// Where its events are.
     pub stream: Stream,
 }
@@ -209,6 +214,13 @@ pub enum HoldStep {
         segments: u64,
         /// Their bytes.
         bytes: u64,
+    },
+    /// The copy at another site has come further.
+    Guest {
+        /// Which site.
+        site: SiteId,
+        /// How far.
+        step: GuestStep,
     },
 }
 
@@ -367,6 +379,11 @@ pub(super) fn release_event(hold: &HoldEntry) -> Option<Event> {
 /// `hold-state`, when it was not asked to.
 pub fn step(hold: &HoldEntry, step: &HoldStep) -> Result<Vec<Event>, Refusal> {
     let (id, case) = (hold.id.clone(), hold.case.clone());
+    let refused = || {
+        let why =
+            format!("hold {} is {}, which is not where this begins", hold.id, hold.state.as_str());
+        Refusal::new(Code::HoldState, why)
+    };
     let event = match (step, &hold.state) {
         (HoldStep::Placed { segments, erased }, HoldState::Ordered) => {
             Event::HoldPlaced(HoldPlaced { hold: id, case, segments: *segments, erased: *erased })
@@ -390,12 +407,8 @@ pub fn step(hold: &HoldEntry, step: &HoldStep) -> Result<Vec<Event>, Refusal> {
             let (segments, bytes) = (*segments, *bytes);
             Event::HoldCopyDeleted(HoldCopyDeleted { hold: id, case, segments, bytes })
         }
-        _ => {
-            return Err(Refusal::new(
-                Code::HoldState,
-                format!("hold {id} is {}, which is not where this begins", hold.state.as_str()),
-            ));
-        }
+        (HoldStep::Guest { site, step }, _) => guest::step(hold, site, step).ok_or_else(refused)?,
+        _ => return Err(refused()),
     };
     Ok(vec![event])
 }
@@ -419,6 +432,7 @@ pub(super) fn apply_ordered(evidence: &mut Evidence, event: &HoldOrdered, at: &S
         reason: at.reason.clone(),
         state: HoldState::Ordered,
         copy: CopyState::default(),
+        guest: GuestState::default(),
         stream: at.stream.clone(),
     };
     evidence.holds.insert(event.hold.clone(), entry);

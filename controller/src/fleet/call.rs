@@ -16,6 +16,7 @@ use proto::v1::{
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::session::Session;
 use super::signers::Shown;
 use super::{
     ErasedFootage, Fleet, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment,
@@ -30,10 +31,30 @@ const KEYS_MAX: usize = 512;
 /// A pull that brings no byte for this long has broken.
 const PULL_STALL: Duration = Duration::from_secs(30);
 
+/// Where files are pulled from, and how fast.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The site that has them.
+    pub(super) site: &'a SiteId,
+    /// Whether they are another site's, which it keeps.
+    pub(super) is_guest: bool,
+    /// Bytes a second; 0: no limit.
+    pub(super) rate: u64,
+}
+
 impl Fleet {
-    fn agent(&self, site: &SiteId) -> Result<AgentClient<Channel>, FleetError> {
+    pub(super) fn agent(&self, site: &SiteId) -> Result<AgentClient<Channel>, FleetError> {
+        Ok(self.session(site)?.agent)
+    }
+
+    /// The agent, by a stream that gives way to questions.
+    pub(super) fn bulk_agent(&self, site: &SiteId) -> Result<AgentClient<Channel>, FleetError> {
+        Ok(self.session(site)?.bulk)
+    }
+
+    fn session(&self, site: &SiteId) -> Result<Session, FleetError> {
         let session = self.sites().get(site).and_then(|state| state.session.clone());
-        session.map(|s| s.agent).ok_or_else(|| FleetError::Away { site: site.clone() })
+        session.ok_or_else(|| FleetError::Away { site: site.clone() })
     }
 
     /// The links of a camera's chain that touch `span`.
@@ -148,7 +169,8 @@ impl Fleet {
         wanted: &[WantedSegment],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
-        self.pull_at(self.0.parts.pull_bytes_per_second, site, wanted, progress).await
+        let rate = self.0.parts.pull_bytes_per_second;
+        self.pull_at(Source { site, is_guest: false, rate }, wanted, progress).await
     }
 
     /// As [`Self::pull`], at the rate at which held footage is copied.
@@ -156,15 +178,18 @@ impl Fleet {
     /// # Errors
     /// As [`Self::pull`].
     pub async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
-        let rates = [limits::COPY_BYTES_PER_SECOND, self.0.parts.pull_bytes_per_second];
-        let rate = rates.into_iter().filter(|rate| *rate > 0).min().unwrap_or(0);
-        self.pull_at(rate, site, wanted, &|_| {}).await
+        let rate = self.copy_bytes_per_second();
+        self.pull_at(Source { site, is_guest: false, rate }, wanted, &|_| {}).await
     }
 
-    async fn pull_at(
+    pub(super) fn copy_bytes_per_second(&self) -> u64 {
+        let rates = [limits::COPY_BYTES_PER_SECOND, self.0.parts.pull_bytes_per_second];
+        rates.into_iter().filter(|rate| *rate > 0).min().unwrap_or(0)
+    }
+
+    pub(super) async fn pull_at(
         &self,
-        bytes_per_second: u64,
-        site: &SiteId,
+        source: Source<'_>,
         wanted: &[WantedSegment],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
@@ -176,7 +201,7 @@ impl Fleet {
             done_bytes += here.iter().map(|w| w.file_bytes).sum::<u64>();
             if !missing.is_empty() {
                 let progress = |bytes| progress(done_bytes + bytes);
-                self.pull_batch(bytes_per_second, site, &missing, &progress).await?;
+                self.pull_batch(source, &missing, &progress).await?;
                 done_bytes += missing.iter().map(|w| w.file_bytes).sum::<u64>();
             }
             progress(done_bytes);
@@ -186,8 +211,7 @@ impl Fleet {
 
     async fn pull_batch(
         &self,
-        bytes_per_second: u64,
-        site: &SiteId,
+        Source { site, is_guest, rate }: Source<'_>,
         wanted: &[WantedSegment],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), FleetError> {
@@ -201,9 +225,10 @@ impl Fleet {
                 camera: w.camera.to_string(),
                 seq: w.seq.0,
                 offset: intake.received(w),
+                guest_root: if is_guest { w.root.0.to_vec() } else { Vec::new() },
             })
             .collect();
-        let request = PullRequest { transfer, items, bytes_per_second };
+        let request = PullRequest { transfer, items, bytes_per_second: rate };
         let answer = self.agent(site)?.pull(request).await.map_err(|s| failed(site, &s))?;
         if let Some(miss) = answer.into_inner().missing.first() {
             let why = format!("{} segment {}: {}", miss.camera, miss.seq, miss.reason);
@@ -267,7 +292,7 @@ impl Fleet {
 }
 
 /// Which kind of failure a status is.
-fn failed(site: &SiteId, status: &Status) -> FleetError {
+pub(super) fn failed(site: &SiteId, status: &Status) -> FleetError {
     let site = site.clone();
     let why = status.message().to_owned();
     match status.code() {

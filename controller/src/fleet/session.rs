@@ -36,6 +36,8 @@ pub(super) struct Session {
     connection: Connection,
     /// For questions that take a moment.
     pub(super) agent: AgentClient<Channel>,
+    /// For files, which give way to questions.
+    pub(super) bulk: AgentClient<Channel>,
 }
 
 /// Without a certificate a connection has this long to enrol.
@@ -44,6 +46,8 @@ const ENROL: Duration = Duration::from_secs(60);
 const FIRST_BYTE: Duration = Duration::from_secs(10);
 /// No question to an agent takes longer.
 const CALL: Duration = Duration::from_secs(30);
+/// Below the streams of questions, which have priority 0.
+const BULK_PRIORITY: i32 = -1;
 /// Files received at once from one site.
 const BULK_STREAMS_MAX: usize = 8;
 
@@ -84,7 +88,11 @@ pub(super) async fn run(
     let site = admitted.site.clone();
     let remote = connection.remote_address().to_string();
     tracing::info!(%site, remote, "site connected");
-    let session = Session { agent: agent(&connection), connection: connection.clone() };
+    let session = Session {
+        agent: agent(&connection, 0),
+        bulk: agent(&connection, BULK_PRIORITY),
+        connection: connection.clone(),
+    };
     let older = {
         let mut sites = fleet.sites();
         let state = sites.entry(site.clone()).or_default();
@@ -165,13 +173,14 @@ async fn hand_over(send: SendStream, mut receive: RecvStream, peer: Peer, served
     }
 }
 
-/// A channel whose every HTTP/2 connection is a stream of `connection`.
-fn agent(connection: &Connection) -> AgentClient<Channel> {
+/// A channel whose every HTTP/2 connection is a stream of `connection` with this priority.
+fn agent(connection: &Connection, priority: i32) -> AgentClient<Channel> {
     let connection = connection.clone();
     let connector = tower::service_fn(move |_| {
         let connection = connection.clone();
         async move {
             let (mut send, receive) = connection.open_bi().await?;
+            send.set_priority(priority)?;
             send.write_u8(stream::AGENT).await?;
             Ok::<_, std::io::Error>(TokioIo::new(Duplex::new(send, receive, ())))
         }

@@ -29,8 +29,8 @@ use cases::{
 };
 use erasure::{Erased, ErasureApproved, ErasureOrdered, ErasureRefused};
 use holds::{
-    HoldCopied, HoldCopyDeleted, HoldOrdered, HoldPlaced, HoldRefused, HoldReleaseOrdered,
-    HoldReleased,
+    HoldCopied, HoldCopiedToSite, HoldCopyDeleted, HoldCopyingToSite, HoldOrdered, HoldPlaced,
+    HoldRefused, HoldReleaseOrdered, HoldReleased, HoldSiteCopyDeleted,
 };
 use logs::{LogBegan, LogContradicted, LogsStamped};
 use people::{PersonAdded, PersonSuspended};
@@ -188,6 +188,12 @@ events! {
     HoldCopied = "hold-copied" version 1,
     /// The vault's copy of a released hold was deleted.
     HoldCopyDeleted = "hold-copy-deleted" version 1,
+    /// Held footage goes to another site, too, from now on: sealed, without any key.
+    HoldCopyingToSite = "hold-copying-to-site" version 1,
+    /// Another site has a checked copy of all held footage.
+    HoldCopiedToSite = "hold-copied-to-site" version 1,
+    /// The other site's copy of a released hold was deleted.
+    HoldSiteCopyDeleted = "hold-site-copy-deleted" version 1,
     /// Erasure of footage before its time was ordered.
     ErasureOrdered = "erasure-ordered" version 1,
     /// Another person approved an erasure.

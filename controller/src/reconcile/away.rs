@@ -1,14 +1,16 @@
 //! What the vault has of a case whose site is away, or has burned: the records of its held interval,
-//! and the keys that the site gave for the copy. The sealed files need no site once they are here.
+//! and the keys that the site gave for the copy. The sealed files need no site once they are here; those
+//! that the vault has lost come back from the other site that keeps them.
 
 use custody::coverage::Span;
 use custody::sealing::Key;
-use custody::{CameraId, Seq};
+use custody::{CameraId, Seq, SiteId};
 
 use super::footage::Footage;
 use super::{Parts, Sites};
 use crate::evidence::Case;
-use crate::fleet::{FleetError, Found, ReleasedKeys};
+use crate::fleet::{FleetError, Found, ReleasedKeys, WantedSegment};
+use crate::ledger::State;
 use crate::vault::HeldFile;
 
 /// What the site finds; what the vault has, where the site is away.
@@ -29,6 +31,36 @@ pub(super) async fn find<S: Sites>(
         span.is_some_and(|span| span.overlaps(case.span))
     });
     Ok(found)
+}
+
+/// Pulls what is not here from the site; from the other site that keeps a copy, where the site is away
+/// or has lost it.
+pub(super) async fn pull<S: Sites>(
+    parts: &Parts<S>,
+    case: &Case,
+    site: &SiteId,
+    wanted: &[WantedSegment],
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), FleetError> {
+    let error = match parts.sites.pull(site, wanted, progress).await {
+        Err(error @ (FleetError::Away { .. } | FleetError::Refused { .. })) => error,
+        pulled => return pulled,
+    };
+    let mut has_come = false;
+    for camera in case.cameras.iter().filter(|camera| camera.site() == site) {
+        let keeps = |state: &State| {
+            let mut holds = state.evidence.holds().filter(|hold| hold.copies(camera, case.span));
+            holds.find_map(|hold| hold.guest.whole_at().cloned())
+        };
+        let Some(keeper) = parts.ledger.read(keeps) else { continue };
+        let of_camera = wanted.iter().filter(|wanted| wanted.camera == *camera).cloned();
+        let of_camera: Vec<_> = of_camera.collect();
+        tracing::warn!(%camera, %keeper, "footage of a case comes from the other site that keeps it");
+        parts.sites.bring_back(&keeper, &of_camera).await?;
+        has_come = true;
+    }
+    // Whatever nobody else keeps is still missing, and the site is still away.
+    if has_come { parts.sites.pull(site, wanted, progress).await } else { Err(error) }
 }
 
 /// The keys of segments from the site; from the vault, where the site does not give them: it is

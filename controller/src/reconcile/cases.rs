@@ -264,7 +264,7 @@ async fn pull<S: Sites>(
                     parts.progress.set_detail(&case.id, "The footage is on its way.");
                 }
             };
-            parts.sites.pull(site, wanted, &progress).await
+            away::pull(parts, case, site, wanted, &progress).await
         }
     });
     // Every pull runs to its own end: one site's trouble does not stop another's bytes.

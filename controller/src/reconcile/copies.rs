@@ -4,8 +4,8 @@
 
 use std::io;
 
-use custody::HoldId;
 use custody::coverage::Span;
+use custody::{HoldId, SiteId};
 use host::telemetry::chain;
 
 use super::driver::Rest;
@@ -23,7 +23,7 @@ use crate::vault::held::{self, HeldSegment, KeptKey};
 use crate::vault::{Book, HeldFile, segment_name};
 
 /// Why a copy does not go on now.
-enum Wait {
+pub(super) enum Wait {
     /// For this, in words; looking again costs little.
     For(String),
     /// The try failed for this; the next is after a pause that grows.
@@ -33,7 +33,7 @@ enum Wait {
 }
 
 impl Wait {
-    fn site(error: &FleetError, to_do: &str) -> Self {
+    pub(super) fn site(error: &FleetError, to_do: &str) -> Self {
         let what = Reason::site(error, to_do).what;
         match error {
             FleetError::Away { .. } => Self::For(what),
@@ -89,7 +89,7 @@ pub(super) async fn advance<S: Sites>(parts: &Parts<S>, memory: &Memory, id: &Ho
 }
 
 async fn copy<S: Sites>(parts: &Parts<S>, hold: &HoldEntry) -> Result<(), Wait> {
-    after_cases(parts, hold)?;
+    after_cases(parts, hold.camera.site())?;
     let found = parts.sites.find(&hold.camera, hold.span).await;
     let found = found.map_err(|e| Wait::site(&e, "list the held footage"))?;
     let segments = held::segments(&found);
@@ -138,7 +138,7 @@ async fn bring<S: Sites>(
         if !parts.ledger.read(stands) {
             return Err(Wait::Over);
         }
-        after_cases(parts, hold)?;
+        after_cases(parts, hold.camera.site())?;
         let batch: Vec<_> = wanted.into_iter().take(limits::COPY_FILES).collect();
         let bytes: u64 = batch.iter().map(|wanted| wanted.file_bytes).sum();
         let shelf = parts.copies.shelf().clone();
@@ -154,9 +154,8 @@ async fn bring<S: Sites>(
     }
 }
 
-/// Waits while a case's footage is being pulled from the hold's site.
-fn after_cases<S>(parts: &Parts<S>, hold: &HoldEntry) -> Result<(), Wait> {
-    let site = hold.camera.site();
+/// Waits while a case's footage is being pulled from a site.
+pub(super) fn after_cases<S>(parts: &Parts<S>, site: &SiteId) -> Result<(), Wait> {
     let pulling = parts.ledger.read(|state| {
         let mut cases = state.evidence.cases();
         let case = cases.find(|case| {
@@ -257,7 +256,11 @@ async fn delete<S: Sites>(parts: &Parts<S>, hold: &HoldEntry) -> Result<(), Wait
     }
 }
 
-async fn note<S>(parts: &Parts<S>, hold: &HoldEntry, step: HoldStep) -> Result<(), Wait> {
+pub(super) async fn note<S>(
+    parts: &Parts<S>,
+    hold: &HoldEntry,
+    step: HoldStep,
+) -> Result<(), Wait> {
     let command = Command::StepHold { hold: hold.id.clone(), step };
     match parts.ledger.send(Actor::Controller, command).await {
         Ok(_) => Ok(()),
@@ -266,7 +269,7 @@ async fn note<S>(parts: &Parts<S>, hold: &HoldEntry, step: HoldStep) -> Result<(
     }
 }
 
-async fn on_disc<T: Send + 'static>(
+pub(super) async fn on_disc<T: Send + 'static>(
     act: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Wait> {
     let done = tokio::task::spawn_blocking(act).await;

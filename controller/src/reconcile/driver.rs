@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use custody::{CaseId, HoldId, OrderId};
+use custody::{CaseId, HoldId, OrderId, SiteId};
 use host::Tasks;
 use tokio::sync::Semaphore;
 
 use super::memory::Memory;
-use super::{Progress, Proving, Sites, cases, copies, erasures, holds};
+use super::{Progress, Proving, Sites, cases, copies, erasures, guests, holds};
 use crate::bundle::Signer;
 use crate::erasure::ErasureState;
 use crate::evidence::HoldState;
@@ -31,6 +31,8 @@ pub struct Parts<S> {
     pub vault: PathBuf,
     /// The same folder as the second place of held footage.
     pub copies: Vault,
+    /// Held footage is copied to the first of these sites that is not its own; empty: to none.
+    pub also_at: Vec<SiteId>,
     /// Gathers proofs; none: bundles go without.
     pub proving: Option<Arc<Proving>>,
     /// Signs playable copies; none: they go without a C2PA manifest.
@@ -47,6 +49,7 @@ enum Work {
     Case(CaseId),
     Hold(HoldId),
     Copy(HoldId),
+    Guest(HoldId),
     Erasure(OrderId),
 }
 
@@ -68,6 +71,7 @@ struct Driver<S> {
     case_slots: Arc<Semaphore>,
     hold_slots: Arc<Semaphore>,
     copy_slots: Arc<Semaphore>,
+    guest_slots: Arc<Semaphore>,
 }
 
 /// Runs passes until shutdown. What is under way then is left where it is; the next start goes on.
@@ -79,6 +83,7 @@ pub async fn run<S: Sites>(parts: Parts<S>) {
         case_slots: Arc::new(Semaphore::new(limits::CASES_AT_ONCE)),
         hold_slots: Arc::new(Semaphore::new(limits::HOLDS_AT_ONCE)),
         copy_slots: Arc::new(Semaphore::new(limits::COPIES_AT_ONCE)),
+        guest_slots: Arc::new(Semaphore::new(limits::GUESTS_AT_ONCE)),
     };
     let tasks = driver.parts.tasks.clone();
     let mut log_moved = driver.parts.ledger.watch();
@@ -111,6 +116,11 @@ impl<S: Sites> Driver<S> {
                 copies::is_due(hold, self.parts.copies.book())
                     && self.memory.copy_is_due(&hold.id, now)
             });
+            let guests = state.evidence.holds().filter(|hold| {
+                let is_whole = guests::is_whole(hold);
+                guests::is_due(hold, &self.parts.also_at)
+                    && self.memory.guest_is_due(&hold.id, is_whole, now)
+            });
             let cases = state
                 .evidence
                 .cases()
@@ -123,6 +133,7 @@ impl<S: Sites> Driver<S> {
                 .chain(orders.map(|order| Work::Erasure(order.id.clone())))
                 .chain(cases.map(|case| Work::Case(case.id.clone())))
                 .chain(copies.map(|hold| Work::Copy(hold.id.clone())))
+                .chain(guests.map(|hold| Work::Guest(hold.id.clone())))
                 .collect()
         });
         for work in due {
@@ -142,6 +153,7 @@ impl<S: Sites> Driver<S> {
             Work::Case(_) => self.case_slots.clone(),
             Work::Hold(_) | Work::Erasure(_) => self.hold_slots.clone(),
             Work::Copy(_) => self.copy_slots.clone(),
+            Work::Guest(_) => self.guest_slots.clone(),
         };
         self.parts.tasks.spawn("reconcile", async move {
             let done = async {
@@ -151,6 +163,7 @@ impl<S: Sites> Driver<S> {
                     Work::Case(case) => cases::advance(&parts, &memory, case).await,
                     Work::Hold(hold) => holds::advance(&parts, &memory, hold).await,
                     Work::Copy(hold) => copies::advance(&parts, &memory, hold).await,
+                    Work::Guest(hold) => guests::advance(&parts, &memory, hold).await,
                     Work::Erasure(order) => erasures::advance(&parts, order).await,
                 };
                 drop(slot);

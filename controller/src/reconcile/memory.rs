@@ -12,16 +12,23 @@ use link::Tick;
 use super::keyring::Keyring;
 use super::retry::Retry;
 use super::waiting::{Reason, Topic};
+use crate::limits;
 
 /// Shared by all work of the reconciler. Holds an entry for every case that waits.
 #[derive(Default)]
-pub struct Memory(Mutex<Inner>);
+pub struct Memory {
+    inner: Mutex<Inner>,
+    guest_turn: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Inner {
     cases: BTreeMap<CaseId, Tried>,
     holds: BTreeMap<HoldId, Reason>,
     copies: BTreeMap<HoldId, Retry>,
+    guests: BTreeMap<HoldId, Retry>,
+    /// When copies at other sites were last found whole.
+    looked: BTreeMap<HoldId, Tick>,
     keys: Keyring,
 }
 
@@ -106,6 +113,40 @@ impl Memory {
         self.lock().copies.remove(hold);
     }
 
+    /// Whether a hold's copy at another site may be tried now, or looked at again if it is whole.
+    #[must_use]
+    pub fn guest_is_due(&self, hold: &HoldId, is_whole: bool, now: Tick) -> bool {
+        let inner = self.lock();
+        let looked = |looked: &Tick| now.ms_since(*looked) < limits::GUEST_LOOK_MS;
+        inner.guests.get(hold).is_none_or(|retry| retry.is_due(now))
+            && !(is_whole && inner.looked.get(hold).is_some_and(looked))
+    }
+
+    /// A try of a hold's copy at another site failed: it is not tried again for a while.
+    pub fn guest_failed(&self, hold: &HoldId, now: Tick) {
+        self.lock().guests.entry(hold.clone()).or_default().failed(now);
+    }
+
+    /// A hold's copy at another site was found whole.
+    pub fn guest_looked(&self, hold: &HoldId, now: Tick) {
+        let mut inner = self.lock();
+        inner.guests.remove(hold);
+        inner.looked.insert(hold.clone(), now);
+    }
+
+    /// A hold's copy at another site is gone.
+    pub fn forget_guest(&self, hold: &HoldId) {
+        let mut inner = self.lock();
+        inner.guests.remove(hold);
+        inner.looked.remove(hold);
+    }
+
+    /// Waits for the turn to note a copy at another site as whole, or to delete one there: so nothing
+    /// that was just found is deleted before it is noted.
+    pub async fn guest_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.guest_turn.lock().await
+    }
+
     /// Why the first of these holds that is known to wait does.
     #[must_use]
     pub fn first_reason<'a>(&self, holds: impl IntoIterator<Item = &'a HoldId>) -> Option<Reason> {
@@ -137,7 +178,7 @@ impl Memory {
 
     /// Held for moments only.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

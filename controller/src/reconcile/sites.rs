@@ -7,7 +7,9 @@ use custody::coverage::Span;
 use custody::{CameraId, CaseId, HoldId, OrderId, Seq, SiteId};
 
 use crate::evidence::HoldEntry;
-use crate::fleet::{ErasedFootage, Fleet, FleetError, Found, Placed, ReleasedKeys, WantedSegment};
+use crate::fleet::{
+    ErasedFootage, Fleet, FleetError, Found, Guest, Placed, ReleasedKeys, WantedSegment,
+};
 
 /// The sites, as the reconciler sees them. Every call may be repeated.
 pub trait Sites: Send + Sync + 'static {
@@ -49,6 +51,35 @@ pub trait Sites: Send + Sync + 'static {
 
     /// [`Fleet::copy`].
     fn copy(
+        &self,
+        site: &SiteId,
+        wanted: &[WantedSegment],
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::keep_guest`].
+    fn keep_guest(
+        &self,
+        site: &SiteId,
+        wanted: &WantedSegment,
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::guests`].
+    fn guests(
+        &self,
+        site: &SiteId,
+        camera: &CameraId,
+    ) -> impl Future<Output = Result<Vec<Guest>, FleetError>> + Send;
+
+    /// [`Fleet::drop_guests`].
+    fn drop_guests(
+        &self,
+        site: &SiteId,
+        camera: &CameraId,
+        guests: &[Guest],
+    ) -> impl Future<Output = Result<(), FleetError>> + Send;
+
+    /// [`Fleet::bring_back`].
+    fn bring_back(
         &self,
         site: &SiteId,
         wanted: &[WantedSegment],
@@ -96,6 +127,27 @@ impl Sites for Fleet {
 
     async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
         Self::copy(self, site, wanted).await
+    }
+
+    async fn keep_guest(&self, site: &SiteId, wanted: &WantedSegment) -> Result<(), FleetError> {
+        Self::keep_guest(self, site, wanted).await
+    }
+
+    async fn guests(&self, site: &SiteId, camera: &CameraId) -> Result<Vec<Guest>, FleetError> {
+        Self::guests(self, site, camera).await
+    }
+
+    async fn drop_guests(
+        &self,
+        site: &SiteId,
+        camera: &CameraId,
+        guests: &[Guest],
+    ) -> Result<(), FleetError> {
+        Self::drop_guests(self, site, camera, guests).await
+    }
+
+    async fn bring_back(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
+        Self::bring_back(self, site, wanted).await
     }
 
     async fn release_keys(

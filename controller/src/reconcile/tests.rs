@@ -1,6 +1,8 @@
 //! Cases and holds against sites that are away, refuse, break off, or have nothing.
 
+mod guests;
 mod kept;
+mod village;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +21,7 @@ use crate::erasure::ErasureOrder;
 use crate::evidence::hold::{Asked, CopyState, HoldOrder};
 use crate::evidence::{CaseState, HoldEntry, HoldState, RequestOrder};
 use crate::fleet::{
-    ErasedFootage, FleetError, Found, FoundRecord, Placed, ReleasedKeys, WantedSegment,
+    ErasedFootage, FleetError, Found, FoundRecord, Guest, Placed, ReleasedKeys, WantedSegment,
 };
 use crate::ledger::{Command, Ledger, State};
 use crate::limits;
@@ -27,118 +29,7 @@ use crate::log::{Event, RocksLog};
 use crate::registry::Authority;
 use crate::vault::{self, Shelf, Vault};
 
-/// What the site does when it is asked.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a mood of its own")]
-struct Mood {
-    is_away: bool,
-    refuses: bool,
-    records: Vec<FoundRecord>,
-    holds: Vec<HoldId>,
-    finds: u32,
-    /// Files come, and keys.
-    gives: bool,
-    keys_asked: Vec<usize>,
-    /// Files come for the vault, too.
-    copies: bool,
-    /// Where the files of copies come to lie.
-    shelf: Option<Arc<dyn Shelf>>,
-    /// What it answers to erasure orders, one after another.
-    erases: Vec<ErasedFootage>,
-}
-
-/// The sites, in one process.
-#[derive(Clone, Default)]
-struct Village(Arc<Mutex<Mood>>);
-
-impl Village {
-    fn set(&self, change: impl FnOnce(&mut Mood)) {
-        change(&mut self.0.lock().unwrap());
-    }
-
-    fn answer(&self, site: &SiteId) -> Result<(), FleetError> {
-        let mood = self.0.lock().unwrap();
-        if mood.is_away {
-            return Err(FleetError::Away { site: site.clone() });
-        }
-        if mood.refuses {
-            let why = "no such camera".to_owned();
-            return Err(FleetError::Refused { site: site.clone(), why });
-        }
-        Ok(())
-    }
-}
-
-impl Sites for Village {
-    async fn find(&self, camera: &CameraId, _span: Span) -> Result<Found, FleetError> {
-        self.answer(camera.site())?;
-        self.set(|mood| mood.finds += 1);
-        let records = self.0.lock().unwrap().records.clone();
-        Ok(Found { camera_known: true, records })
-    }
-    async fn place_hold(&self, hold: &HoldEntry) -> Result<Placed, FleetError> {
-        self.answer(hold.camera.site())?;
-        self.set(|mood| mood.holds.push(hold.id.clone()));
-        Ok(Placed { segments: 11, open: false, erased: 0 })
-    }
-    async fn erase_footage(
-        &self,
-        _order: &OrderId,
-        camera: &CameraId,
-        _span: Span,
-    ) -> Result<ErasedFootage, FleetError> {
-        self.answer(camera.site())?;
-        let mut mood = self.0.lock().unwrap();
-        Ok(if mood.erases.is_empty() { ErasedFootage::Recording } else { mood.erases.remove(0) })
-    }
-    async fn release_hold(&self, site: &SiteId, hold: &HoldId) -> Result<(), FleetError> {
-        self.answer(site)?;
-        self.set(|mood| mood.holds.retain(|held| held != hold));
-        Ok(())
-    }
-    async fn pull(
-        &self,
-        site: &SiteId,
-        _wanted: &[WantedSegment],
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), FleetError> {
-        progress(5);
-        if self.0.lock().unwrap().gives {
-            return Ok(());
-        }
-        Err(FleetError::Broken { site: site.clone(), why: "the line broke".to_owned() })
-    }
-    async fn copy(&self, site: &SiteId, wanted: &[WantedSegment]) -> Result<(), FleetError> {
-        self.answer(site)?;
-        let (shelf, copies) = {
-            let mood = self.0.lock().unwrap();
-            (mood.shelf.clone(), mood.copies)
-        };
-        let Some(shelf) = shelf.filter(|_| copies) else {
-            let why = "the line broke".to_owned();
-            return Err(FleetError::Broken { site: site.clone(), why });
-        };
-        for wanted in wanted {
-            let name = vault::segment_name(&wanted.camera, wanted.seq, wanted.root);
-            shelf.put(&name, &[7; 64]).unwrap();
-        }
-        Ok(())
-    }
-    async fn release_keys(
-        &self,
-        _case: &CaseId,
-        camera: &CameraId,
-        seqs: &[Seq],
-    ) -> Result<ReleasedKeys, FleetError> {
-        if !self.0.lock().unwrap().gives {
-            return Err(FleetError::Away { site: camera.site().clone() });
-        }
-        self.set(|mood| mood.keys_asked.push(seqs.len()));
-        let keys = seqs.iter().map(|_| Key::new([3; 32])).collect();
-        // Any signed record will do for its digest.
-        Ok(ReleasedKeys { keys, transfer_records: vec![gap(asked().to).envelope] })
-    }
-}
+use village::Village;
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -223,10 +114,16 @@ impl Scene {
     }
 
     fn run(&self) {
+        self.run_with(&[]);
+    }
+
+    /// With other sites for held footage.
+    fn run_with(&self, also_at: &[&str]) -> Vault {
         let copies = Vault::open(self.folder.path()).unwrap();
         self.village.set(|mood| mood.shelf = Some(copies.shelf().clone()));
         let parts = Parts {
-            copies,
+            copies: copies.clone(),
+            also_at: also_at.iter().map(|site| site.parse().unwrap()).collect(),
             ledger: self.ledger.clone(),
             sites: self.village.clone(),
             authority: Arc::new(Authority::create(self.folder.path()).ok().unwrap()),
@@ -237,6 +134,7 @@ impl Scene {
             tasks: self.tasks.clone(),
         };
         self.tasks.spawn("driver", run(parts));
+        copies
     }
 
     /// The site's agent comes back, which is an event, which is a pass.

@@ -8,14 +8,16 @@ use custody::record::{Grounds, LegalBasis, MopiGroup};
 use custody::{CameraId, CaseId, HoldId, KeyId, Seq, WallTime};
 use proto::v1::agent_server::Agent;
 use proto::v1::{
-    EraseFootageRequest, EraseFootageResponse, FindRequest, FindResponse, FoundRecord,
-    PlaceHoldRequest, PlaceHoldResponse, PullRequest, PullResponse, ReleaseHoldRequest,
-    ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse, WitnessRequest, WitnessResponse,
+    DropGuestsRequest, DropGuestsResponse, EraseFootageRequest, EraseFootageResponse, FindRequest,
+    FindResponse, FoundRecord, KeepGuestRequest, KeepGuestResponse, ListGuestsRequest,
+    ListGuestsResponse, PlaceHoldRequest, PlaceHoldResponse, PullRequest, PullResponse,
+    ReleaseHoldRequest, ReleaseHoldResponse, ReleaseKeysRequest, ReleaseKeysResponse,
+    WitnessRequest, WitnessResponse,
 };
 use tonic::{Request, Response, Status};
 
-use super::Parts;
 use super::upload::Uploads;
+use super::{Parts, guests};
 use crate::limits::FIND_KEY_CERTS_MAX;
 use crate::store::{EraseOrder, Ordered, PlaceHold, Store, StoreError};
 
@@ -59,7 +61,7 @@ impl AgentService {
     }
 }
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Status> {
+pub(super) fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Status> {
     text.parse().map_err(|error: T::Err| Status::invalid_argument(error.to_string()))
 }
 
@@ -220,5 +222,38 @@ impl Agent for AgentService {
             content_type: reply.content_type.to_owned(),
             body: reply.body,
         }))
+    }
+
+    async fn keep_guest(
+        &self,
+        request: Request<KeepGuestRequest>,
+    ) -> Result<Response<KeepGuestResponse>, Status> {
+        let piece = guests::piece(request.into_inner())?;
+        let kept = guests::ask(&self.parts.guests, move |room| room.keep(&piece)).await?;
+        Ok(Response::new(KeepGuestResponse { bytes: kept.bytes, is_whole: kept.is_whole }))
+    }
+
+    async fn list_guests(
+        &self,
+        request: Request<ListGuestsRequest>,
+    ) -> Result<Response<ListGuestsResponse>, Status> {
+        let ListGuestsRequest { camera, after } = request.into_inner();
+        let camera: CameraId = read(&camera)?;
+        let after = after.as_ref().map(guests::name).transpose()?;
+        let listed = guests::ask(&self.parts.guests, move |room| room.list(&camera, after));
+        let (files, has_more) = listed.await?;
+        let files = files.into_iter().map(guests::file).collect();
+        Ok(Response::new(ListGuestsResponse { files, has_more }))
+    }
+
+    async fn drop_guests(
+        &self,
+        request: Request<DropGuestsRequest>,
+    ) -> Result<Response<DropGuestsResponse>, Status> {
+        let DropGuestsRequest { camera, files } = request.into_inner();
+        let camera: CameraId = read(&camera)?;
+        let names: Vec<_> = files.iter().map(guests::name).collect::<Result<_, _>>()?;
+        guests::ask(&self.parts.guests, move |room| room.remove(&camera, &names)).await?;
+        Ok(Response::new(DropGuestsResponse {}))
     }
 }

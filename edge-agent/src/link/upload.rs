@@ -15,7 +15,7 @@ use quinn::Connection;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tonic::Status;
 
-use super::Parts;
+use super::{Parts, guests};
 
 /// Files in one pull.
 const ITEMS_MAX: usize = 256;
@@ -71,17 +71,39 @@ impl Uploads {
     async fn find(&self, transfer: u64, wanted: &PullItem) -> Result<Item, String> {
         let camera: CameraId = wanted.camera.parse().map_err(|_| "no such camera".to_owned())?;
         let seq = Seq(wanted.seq);
-        let (store, of) = (self.parts.store.clone(), camera.clone());
-        let path = tokio::task::spawn_blocking(move || store.segment_path(&of, seq))
-            .await
-            .map_err(|_| "the agent is stopping".to_owned())?
-            .map_err(|error| error.to_string())?;
+        let path = if wanted.guest_root.is_empty() {
+            self.own_path(&camera, seq).await?
+        } else {
+            self.guest_path(&camera, seq, &wanted.guest_root).await?
+        };
         let total = tokio::fs::metadata(&path).await.map_err(|error| error.to_string())?.len();
         if wanted.offset > total {
             return Err(format!("the file has only {total} bytes"));
         }
         let header = BulkHeader { transfer, camera, seq, offset: wanted.offset, total };
         Ok(Item { header, path })
+    }
+
+    async fn own_path(&self, camera: &CameraId, seq: Seq) -> Result<PathBuf, String> {
+        let (store, of) = (self.parts.store.clone(), camera.clone());
+        tokio::task::spawn_blocking(move || store.segment_path(&of, seq))
+            .await
+            .map_err(|_| "the agent is stopping".to_owned())?
+            .map_err(|error| error.to_string())
+    }
+
+    async fn guest_path(
+        &self,
+        camera: &CameraId,
+        seq: Seq,
+        root: &[u8],
+    ) -> Result<PathBuf, String> {
+        let root = guests::digest(root).map_err(|status| status.message().to_owned())?;
+        let (room, of) = (self.parts.guests.clone(), camera.clone());
+        tokio::task::spawn_blocking(move || room.path(&of, seq, root))
+            .await
+            .map_err(|_| "the agent is stopping".to_owned())?
+            .ok_or_else(|| "it is not kept here for another site".to_owned())
     }
 
     async fn send_all(&self, items: Vec<Item>) {

@@ -3,6 +3,8 @@
 //!
 //! Held bytes are counted when the store is first asked, then kept up as holds come and go, and
 //! counted anew each hour, since footage of a held interval may be closed after the hold came.
+//!
+//! What is kept for other sites (see [`crate::guest`]) counts as held here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +12,11 @@ use custody::CameraId;
 use custody::coverage::Span;
 use custody::record::Hold;
 
-use super::StoreError;
 use super::core::{Alarm, Core, Holds, lock};
 use super::erase;
 use super::holds::{PlaceHold, reaches};
 use super::key::link::LinkRow;
-use super::{read, second};
+use super::{Store, StoreError, read, second};
 use crate::limits;
 
 /// How much of the disc held footage may take.
@@ -47,7 +48,7 @@ impl HoldBudget {
 /// What held footage takes, and may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
-    /// Bytes of stored segments that a hold reaches, each counted once.
+    /// Bytes of stored segments that a hold reaches, each counted once, and of other sites' files.
     pub bytes: u64,
     /// How many may be.
     pub budget_bytes: u64,
@@ -58,6 +59,8 @@ pub struct Held {
 pub(super) struct Account {
     pub(super) budget: HoldBudget,
     counted: Option<Counted>,
+    /// Bytes of other sites' files.
+    guest_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,14 +73,16 @@ struct Counted {
 /// What held footage takes now; raises or clears the alarm.
 pub(super) fn held(core: &Core) -> Result<Held, StoreError> {
     let holds = core.holds();
-    let bytes = counted(core, &holds)?;
+    let guest_bytes = lock(&core.held).guest_bytes;
+    let bytes = counted(core, &holds)?.saturating_add(guest_bytes);
     drop(holds);
     let held = Held { bytes, budget_bytes: budget_bytes(core)? };
     let part = bytes.saturating_mul(100) / held.budget_bytes.max(1);
     if part >= limits::HOLD_BUDGET_ALARM_PERCENT {
         let what = format!(
-            "held footage takes {part} % of what it may: release holds that are past their review, \
-             or raise hold.budget_percent in the site's settings"
+            "held footage takes {part} % of what it may, {} MB of it for other sites: release holds \
+             that are past their review, or raise hold.budget_percent in the site's settings",
+            guest_bytes >> 20
         );
         core.raise(Alarm::HoldBudget, &what);
     } else {
@@ -101,7 +106,9 @@ fn budget_bytes(core: &Core) -> Result<u64, StoreError> {
 pub(super) fn check(core: &Core, holds: &Holds, ask: &PlaceHold) -> Result<u64, StoreError> {
     let span = Span { from: ask.from, to: ask.to };
     let adds = unheld_bytes(core, holds, &ask.camera, span)?;
-    let (would, may) = (counted(core, holds)?.saturating_add(adds), budget_bytes(core)?);
+    let guest_bytes = lock(&core.held).guest_bytes;
+    let would = counted(core, holds)?.saturating_add(guest_bytes).saturating_add(adds);
+    let may = budget_bytes(core)?;
     if adds > 0 && would > may {
         return Err(StoreError::refused(format!(
             "hold-budget: held footage of site {} would take {} MB of the {} MB that it may; release \
@@ -113,6 +120,44 @@ pub(super) fn check(core: &Core, holds: &Holds, ask: &PlaceHold) -> Result<u64, 
         )));
     }
     Ok(adds)
+}
+
+/// What is kept for other sites.
+impl Store {
+    /// So many bytes are kept for other sites, as was counted.
+    pub fn set_guest_bytes(&self, bytes: u64) {
+        lock(&self.core.held).guest_bytes = bytes;
+    }
+
+    /// So many bytes more are kept for other sites, of a file of which so many are still to come.
+    ///
+    /// # Errors
+    /// `Refused` when the whole file does not fit into the hold budget (`guest-budget: …`); `Fatal`
+    /// when the index does not read.
+    pub fn take_guest(&self, adds: u64, to_come: u64) -> Result<(), StoreError> {
+        let core = &self.core;
+        // For writing, so that no hold is placed between the look and the sum.
+        let holds = core.holds_mut();
+        let (held, may) = (counted(core, &holds)?, budget_bytes(core)?);
+        let guest_bytes = &mut lock(&core.held).guest_bytes;
+        if held.saturating_add(*guest_bytes).saturating_add(to_come) > may {
+            return Err(StoreError::refused(format!(
+                "guest-budget: held footage of site {} and of other sites takes {} MB of the {} MB \
+                 that it may; release holds, or raise hold.budget_percent in the site's settings",
+                core.identity.site(),
+                held.saturating_add(*guest_bytes) >> 20,
+                may >> 20
+            )));
+        }
+        *guest_bytes = guest_bytes.saturating_add(adds);
+        Ok(())
+    }
+
+    /// So many bytes less are kept for other sites.
+    pub fn give_guest_back(&self, bytes: u64) {
+        let guest_bytes = &mut lock(&self.core.held).guest_bytes;
+        *guest_bytes = guest_bytes.saturating_sub(bytes);
+    }
 }
 
 /// A hold has come that adds so many bytes.

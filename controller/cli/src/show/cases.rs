@@ -175,6 +175,12 @@ pub struct Hold {
     pub copied: u32,
     /// Of so many.
     pub to_copy: u32,
+    /// The other site that keeps a copy as well, or is to.
+    pub also_at: Option<String>,
+    /// Segments that are there.
+    pub also_copied: u32,
+    /// Of so many.
+    pub also_to_copy: u32,
     /// Not placed yet: when its oldest footage is erased.
     pub expires: Option<WallTime>,
     /// What a person should know.
@@ -203,6 +209,9 @@ impl From<v1::Hold> for Hold {
             erased: hold.erased,
             copied: hold.copied,
             to_copy: hold.to_copy,
+            also_at: text(hold.also_at),
+            also_copied: hold.also_copied,
+            also_to_copy: hold.also_to_copy,
             expires: time(hold.expires_us),
             detail: text(hold.detail),
         }
@@ -211,8 +220,8 @@ impl From<v1::Hold> for Hold {
 
 impl Row for Hold {
     const HEAD: &'static [&'static str] = &[
-        "hold", "case", "camera", "from", "to", "state", "grounds", "review", "copied", "by",
-        "reason", "detail",
+        "hold", "case", "camera", "from", "to", "state", "grounds", "review", "copied", "also at",
+        "by", "reason", "detail",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -226,6 +235,7 @@ impl Row for Hold {
             self.grounds_text(),
             self.review_text(),
             format!("{} of {}", self.copied, self.to_copy),
+            self.also_at_text(),
             self.ordered_by.clone(),
             or_dash(self.reason.as_ref()),
             self.detail.clone().unwrap_or_default(),
@@ -236,6 +246,12 @@ impl Row for Hold {
 impl Hold {
     fn grounds_text(&self) -> String {
         self.basis.as_ref().map_or_else(|| "-".into(), |it| format!("{it} {}", self.mopi_group))
+    }
+
+    /// The other site, and how far its copy has come.
+    fn also_at_text(&self) -> String {
+        let Some(site) = &self.also_at else { return "-".into() };
+        format!("{site} {} of {}", self.also_copied, self.also_to_copy)
     }
 
     /// The day, and whether it is over.

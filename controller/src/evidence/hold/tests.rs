@@ -22,6 +22,7 @@ fn hold(state: HoldState) -> HoldEntry {
         reason: "robbery".to_owned(),
         state,
         copy: CopyState::default(),
+        guest: GuestState::default(),
         stream: Stream::hold(&"H-2026-000001".parse().unwrap()),
     }
 }
@@ -61,4 +62,35 @@ fn what_is_lost_refused_or_due_is_said() {
     assert_eq!(of(placed(0), review.plus_micros(-1)), None);
     assert_eq!(of(placed(0), review), Some("hold-review-due"));
     assert_eq!(of(HoldState::Released, review), None);
+}
+
+#[test]
+fn a_copy_at_another_site_goes_from_step_to_step_and_never_to_its_own() {
+    let [east, hq, west]: [SiteId; 3] = ["east", "hq", "west"].map(|site| site.parse().unwrap());
+    let mut entry = hold(HoldState::Placed { segments: 2, erased: 0 });
+    let also_at = [east.clone(), hq.clone(), west.clone()];
+    assert_eq!(guest::choose(&also_at, &entry.camera), Some(&hq));
+    assert_eq!(guest::choose(&also_at[..1], &entry.camera), None);
+    let named = |entry: &HoldEntry, site: &SiteId, done: GuestStep| {
+        let decided = step(entry, &HoldStep::Guest { site: site.clone(), step: done });
+        decided.ok().map(|events| events[0].name())
+    };
+    let whole = GuestStep::Whole { segments: 2, bytes: 9 };
+    let deleted = GuestStep::Deleted { segments: 2, bytes: 9 };
+    assert_eq!(named(&entry, &hq, GuestStep::Begun), None, "the vault's copy comes first");
+    entry.copy = CopyState::Whole { segments: 2 };
+    assert_eq!(named(&entry, &east, GuestStep::Begun), None, "its own site is no other place");
+    assert_eq!(named(&entry, &hq, whole.clone()), None);
+    assert_eq!(named(&entry, &hq, GuestStep::Begun), Some("hold-copying-to-site"));
+    entry.guest = GuestState::Begun { site: hq.clone() };
+    assert_eq!(named(&entry, &west, GuestStep::Begun), None, "one is enough");
+    assert_eq!(named(&entry, &west, whole.clone()), None);
+    assert_eq!(named(&entry, &hq, whole), Some("hold-copied-to-site"));
+    entry.guest = GuestState::Whole { site: hq.clone(), segments: 2 };
+    assert_eq!(named(&entry, &hq, deleted.clone()), None, "it stands");
+    entry.state = HoldState::Released;
+    assert_eq!(named(&entry, &west, deleted.clone()), None);
+    assert_eq!(named(&entry, &hq, deleted.clone()), Some("hold-site-copy-deleted"));
+    entry.guest = GuestState::Deleted;
+    assert_eq!(named(&entry, &hq, deleted), None);
 }

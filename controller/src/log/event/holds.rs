@@ -1,7 +1,7 @@
 //! Holds: footage kept beyond its time.
 
 use custody::record::Grounds;
-use custody::{CameraId, CaseId, Digest, HoldId, WallTime};
+use custody::{CameraId, CaseId, Digest, HoldId, SiteId, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -26,7 +26,10 @@ about_hold!(
     HoldReleaseOrdered,
     HoldReleased,
     HoldCopied,
-    HoldCopyDeleted
+    HoldCopyDeleted,
+    HoldCopyingToSite,
+    HoldCopiedToSite,
+    HoldSiteCopyDeleted
 );
 
 /// A hold was ordered.
@@ -127,6 +130,50 @@ pub struct HoldCopyDeleted {
     pub hold: HoldId,
     /// For this case.
     pub case: Option<CaseId>,
+    /// Sealed files deleted.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Held footage goes to another site, too, from now on: sealed files, without any key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldCopyingToSite {
+    /// Which.
+    pub hold: HoldId,
+    /// For this case.
+    pub case: Option<CaseId>,
+    /// To this site.
+    pub site: SiteId,
+}
+
+/// Another site has all held footage, checked there against the signed roots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldCopiedToSite {
+    /// Which.
+    pub hold: HoldId,
+    /// For this case.
+    pub case: Option<CaseId>,
+    /// At this site.
+    pub site: SiteId,
+    /// Sealed files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The other site's copy of a released hold was deleted, but for what another hold needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSiteCopyDeleted {
+    /// Which.
+    pub hold: HoldId,
+    /// For this case.
+    pub case: Option<CaseId>,
+    /// At this site.
+    pub site: SiteId,
     /// Sealed files deleted.
     pub segments: u64,
     /// Their bytes.

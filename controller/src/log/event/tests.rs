@@ -99,6 +99,17 @@ const FROZEN: &[(&str, u16, &str)] = &[
         1,
         r#"{"hold":"H-2026-000001","case":null,"segments":11,"bytes":330000000}"#,
     ),
+    ("hold-copying-to-site", 1, r#"{"hold":"H-2026-000001","case":null,"site":"hq"}"#),
+    (
+        "hold-copied-to-site",
+        1,
+        r#"{"hold":"H-2026-000001","case":null,"site":"hq","segments":11,"bytes":330000000}"#,
+    ),
+    (
+        "hold-site-copy-deleted",
+        1,
+        r#"{"hold":"H-2026-000001","case":null,"site":"hq","segments":11,"bytes":330000000}"#,
+    ),
     ("hold-refused", 1, r#"{"hold":"H-2026-000001","case":null,"why":"no such camera"}"#),
     ("hold-release-ordered", 1, r#"{"hold":"H-2026-000001","case":null}"#),
     ("hold-released", 1, r#"{"hold":"H-2026-000001","case":null}"#),
