@@ -145,7 +145,7 @@ pub enum Reason {
     Unreachable,
     /// The camera refuses our user or password.
     CredentialsRefused,
-    /// The camera answers, but has no such stream.
+    /// The camera answers, but has no such stream, or not over TCP.
     NotFound,
     /// The camera sends no H.264 or H.265.
     CodecUnsupported,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use edge_agent::camera::watch::Limits;
 use edge_agent::camera::{self, Address, Codec, Event, Frame, Reason, Settings, outbox, stream};
 use harness::rig::cameras::{Auth, Cameras, PASSWORD, USER};
-use harness::rig::faulty::{Behaviour, FaultyCamera, Settings as Fault, WrongCodec};
+use harness::rig::faulty::{Behaviour, FaultyCamera, Settings as Fault, UdpOnly, WrongCodec};
 use harness::rig::footage::Clip;
 use host::{Clock, Tasks};
 use tokio::sync::mpsc::Receiver;
@@ -203,6 +203,8 @@ async fn each_kind_of_misbehaviour_has_its_reason() {
         (Behaviour::WrongCodec(WrongCodec::Mjpeg), Reason::CodecUnsupported),
         (Behaviour::WrongCodec(WrongCodec::PcmuAudio), Reason::CodecUnsupported),
         (Behaviour::BadSdp, Reason::Garbage),
+        (Behaviour::UdpOnly(UdpOnly::Refuses), Reason::NotFound),
+        (Behaviour::UdpOnly(UdpOnly::GrantsUdp), Reason::NotFound),
         (Behaviour::Garbage, Reason::Garbage),
         (Behaviour::StopsMidFrame, Reason::Stalled),
         (Behaviour::Closes, Reason::Ended),
@@ -214,6 +216,20 @@ async fn each_kind_of_misbehaviour_has_its_reason() {
         assert_eq!(reason, expect, "{behaviour:?} {detail}");
         let (_, again, _) = listener.until_down().await;
         assert_eq!(again, expect, "{behaviour:?} the second time");
+        listener.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_camera_that_knows_udp_only_says_what_to_do() {
+    for answer in [UdpOnly::Refuses, UdpOnly::GrantsUdp] {
+        let camera = FaultyCamera::start(Fault::of(Behaviour::UdpOnly(answer))).await.unwrap();
+        let mut listener = Listener::at(&camera.url());
+        let (_, _, detail) = listener.until_down().await;
+        assert!(
+            detail.contains("over UDP only") && detail.contains("allow RTP over RTSP"),
+            "{detail}"
+        );
         listener.end().await;
     }
 }

@@ -15,6 +15,7 @@ mod masks;
 mod proof;
 mod refusals;
 mod rtsps;
+mod scrub;
 mod settings;
 mod tidy;
 mod token;

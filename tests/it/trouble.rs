@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::force::{CameraPlan, Force, Recording, TECHNICIAN};
 use harness::rig::cameras::{Auth, Cameras};
 use harness::rig::eventually::eventually;
-use harness::rig::faulty::{Behaviour, FaultyCamera, Settings, WrongCodec};
+use harness::rig::faulty::{Behaviour, FaultyCamera, Settings, UdpOnly, WrongCodec};
 use harness::rig::footage::Clip;
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ async fn every_kind_of_trouble_has_its_reason_and_disturbs_no_other_camera() {
     let guarded = Cameras::start([("hq/int-02", Clip::WalkwayH264)], Auth::Digest).await.unwrap();
     let faults = [
         ("int-03", Behaviour::WrongCodec(WrongCodec::Mjpeg), "codec-unsupported"),
+        ("int-09", Behaviour::UdpOnly(UdpOnly::Refuses), "stream-not-found"),
         ("int-04", Behaviour::Garbage, "stream-garbage"),
         ("int-05", Behaviour::StopsMidFrame, "stream-stalled"),
         // A jump splits the segment and loses no picture.
@@ -64,19 +65,22 @@ async fn every_kind_of_trouble_has_its_reason_and_disturbs_no_other_camera() {
     state("hq/int-01", "recording").await.unwrap();
     state("hq/int-02", "credentials-refused").await.unwrap();
     state("hq/int-03", "codec-unsupported").await.unwrap();
+    let udp_only = state("hq/int-09", "stream-not-found").await.unwrap();
+    let detail = udp_only["detail"].as_str().unwrap();
+    assert!(detail.contains("over UDP only") && detail.contains("allow RTP over RTSP"), "{detail}");
 
     let names: Vec<String> = plans.iter().map(|p| format!("hq/{}", p.name)).collect();
     let recorded: Vec<&str> = names
         .iter()
         .map(String::as_str)
-        .filter(|n| !["hq/int-02", "hq/int-03"].contains(n))
+        .filter(|n| !["hq/int-02", "hq/int-03", "hq/int-09"].contains(n))
         .collect();
     let bundle = folder.path().join("bundle");
     let case = force.obtain(&recorded, "-12s", "-3s", &bundle).await.unwrap();
     assert_eq!(case["verdict"], "verified", "{case:#}");
     let report = force.verify(&bundle).await.unwrap();
     assert_eq!(gaps(&report, "hq/int-01"), Vec::<String>::new(), "{report:#}");
-    for (name, _, reason) in faults.iter().skip(1) {
+    for (name, _, reason) in faults.iter().skip(2) {
         let found = gaps(&report, &format!("hq/{name}"));
         if reason.is_empty() {
             assert_eq!(found, Vec::<String>::new(), "hq/{name}");

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod cases;
 pub mod erasure;
 pub mod estate;
+pub mod health;
 pub mod logs;
 
 /// Something that is shown as a row of a table or an object of JSON.

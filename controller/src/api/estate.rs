@@ -190,6 +190,13 @@ fn site(id: &SiteId, entry: &SiteEntry, presence: Option<&Presence>) -> v1::Site
         early_erased_us: report.early_erased_us,
         late_erased: report.late_erased,
         late_erased_us: report.late_erased_us,
+        damaged_segments: report.damaged_segments,
+        scrubbed_until_us: report.scrubbed_until_us,
+        scrub_begun_us: report.scrub_begun_us,
+        scrub_pass_s: report.scrub_pass_s,
+        second_state: report.second_state,
+        second_free_bytes: report.second_free_bytes,
+        second_total_bytes: report.second_total_bytes,
     }
 }
 

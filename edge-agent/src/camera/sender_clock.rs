@@ -87,7 +87,8 @@ impl SenderClock {
         let mut zeros: Vec<WallTime> = self.fresh(now).filter_map(|report| report.zero).collect();
         zeros.sort_unstable();
         let middle = *zeros.get(zeros.len() / 2)?;
-        let agrees = |zero: &&WallTime| zero.micros_since(middle).abs() <= AGREEMENT_US;
+        let agrees =
+            |zero: &&WallTime| (-AGREEMENT_US..=AGREEMENT_US).contains(&zero.micros_since(middle));
         let agreed = zeros.iter().filter(agrees).count() >= AGREEING;
         let on_ours = middle.plus_micros(offset_us.saturating_neg());
         agreed.then(|| on_ours.plus_micros(ticks_to_us(pts)))
@@ -151,6 +152,15 @@ mod tests {
                 clock.offset_ms(arrived)
             })
             .collect()
+    }
+
+    #[test]
+    fn media_times_at_the_ends_of_their_range_agree_on_nothing() {
+        let mut clock = SenderClock::default();
+        for pts in [i64::MAX, i64::MIN, i64::MIN] {
+            clock.handle_report(ntp(START), Some(pts), START);
+        }
+        assert_eq!(clock.taken_at(0, START), None);
     }
 
     #[test]

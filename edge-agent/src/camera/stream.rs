@@ -99,11 +99,24 @@ pub fn is_key(codec: Codec, data: &[u8]) -> bool {
 pub fn reason_of_status(status: u16) -> Reason {
     match status {
         401 | 403 | 407 => Reason::CredentialsRefused,
-        404 | 410 | 454 | 455 | 460 => Reason::NotFound,
+        // 461: it has the stream, but not over TCP.
+        404 | 410 | 454 | 455 | 460 | 461 => Reason::NotFound,
         415 => Reason::CodecUnsupported,
         503 => Reason::Unreachable,
         _ => Reason::Garbage,
     }
+}
+
+/// What a technician does about a camera that gives its stream over UDP only.
+pub const NO_TCP: &str = "the camera gives this stream over UDP only: allow RTP over RTSP (TCP, \
+    interleaved) in its streaming settings, renew its firmware, or name another of its streams";
+
+/// Whether a failed SETUP means that: refused by 461 (RFC 2326 section 11.3.12), or answered with a
+/// transport that is not the one asked for. The latter `retina` tells in its words only, which the
+/// worker's tests hold on to.
+#[must_use]
+pub fn is_udp_only(status: Option<u16>, text: &str) -> bool {
+    status == Some(461) || text.contains("Transport header is missing interleaved parameter")
 }
 
 /// Why an error without a status came up. `retina`'s errors tell it in their first words only,

@@ -276,11 +276,15 @@ impl Worker {
 
     fn down(&self, error: &retina::Error, playing: bool) -> Down {
         let text = error.to_string();
-        let reason = match error.status_code() {
+        let status = error.status_code();
+        let is_udp_only = stream::is_udp_only(status, &text);
+        let reason = match status {
+            _ if is_udp_only => Reason::NotFound,
             Some(status) if status != 200 => stream::reason_of_status(status),
             _ => stream::reason_of_text(&text, playing),
         };
-        let detail = self.settings.address.redact(&text);
+        let said = self.settings.address.redact(&text);
+        let detail = if is_udp_only { format!("{}: {said}", stream::NO_TCP) } else { said };
         Down { reason, detail, foreign: stream::is_foreign(&text) }
     }
 

@@ -7,7 +7,7 @@ use super::Parts;
 use crate::config::Masking;
 use crate::record::Recorder;
 use crate::retention::Standing;
-use crate::store::{Held, Space, Stats};
+use crate::store::{Held, Scrubbed, Space, Stats};
 
 /// Alarms in one report: what a screen shows, 300 bytes each.
 const ALARMS_MAX: usize = 64;
@@ -19,7 +19,7 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         let stats = store.stats();
         let space = store.space();
         let second = store.second_space().ok().flatten();
-        let scrubbed = store.scrubbed().ok();
+        let scrubbed = store.scrubbed().unwrap_or_default();
         (stats, (space, second), scrubbed, store.held())
     });
     // A store that does not answer says so in its own log; the report shows zeroes.
@@ -28,7 +28,7 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
             let (stats, held) = (stats.unwrap_or_default(), held.unwrap_or_default());
             (stats, (space.ok(), second), scrubbed, held)
         }
-        Err(_) => (Stats::default(), (None, None), None, Held::default()),
+        Err(_) => (Stats::default(), (None, None), Scrubbed::default(), Held::default()),
     };
     let bytes = |space: Option<Space>| space.map_or((0, 0), |s| (s.free_bytes, s.total_bytes));
     let (free_bytes, total_bytes) = bytes(space);
@@ -55,7 +55,9 @@ pub(super) async fn of(parts: &Parts) -> SiteReport {
         stored_bytes: stats.bytes,
         alarms: alarms(parts, now),
         damaged_segments: parts.store.damaged().len() as u64,
-        scrubbed_until_us: scrubbed.and_then(|at| at.until).map_or(0, |at| at.0),
+        scrubbed_until_us: us(scrubbed.until),
+        scrub_begun_us: us(scrubbed.begun),
+        scrub_pass_s: parts.config.scrub.pass_s,
         held_bytes: held.bytes,
         hold_budget_bytes: held.budget_bytes,
         forecast_shortfall_us: us(retention.shortfall),

@@ -3,7 +3,7 @@
 use custody::WallTime;
 use link::Tick;
 
-/// With nothing to do, it is looked again after this.
+/// With nothing to do, it is looked again after this at the latest.
 const IDLE_MS: u64 = 60_000;
 /// A second place that had no sound copy, or did not answer, is asked again after this.
 const ROUND_MS: u64 = 600_000;
@@ -73,8 +73,14 @@ impl Plan {
         let pass_us =
             i64::try_from(self.rules.pass_s).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         // Behind a clock that was stepped back, a pass too many is better than none.
-        let is_due = until.is_none_or(|until| !(0..pass_us).contains(&now.micros_since(until)));
-        if is_due { Next::Begin } else { Next::Rest(IDLE_MS) }
+        let since_us = until.map(|until| now.micros_since(until));
+        match since_us.filter(|since| (0..pass_us).contains(since)) {
+            None => Next::Begin,
+            Some(since) => {
+                let left_ms = u64::try_from(pass_us - since).unwrap_or(0).div_ceil(1000);
+                Next::Rest(left_ms.min(IDLE_MS))
+            }
+        }
     }
 
     /// Reads so many bytes a second of `stored_bytes`: three quarters of the time is enough for all.
@@ -119,6 +125,7 @@ mod tests {
         assert_eq!(next(None, None), Next::Begin);
         assert_eq!(next(Some(now), None), Next::Read);
         assert_eq!(next(None, Some(WallTime(90 * DAY_US))), Next::Rest(IDLE_MS));
+        assert_eq!(next(None, Some(WallTime(85 * DAY_US + 999_999))), Next::Rest(1000));
         assert_eq!(next(None, Some(WallTime(85 * DAY_US))), Next::Begin);
         assert_eq!(next(None, Some(WallTime(101 * DAY_US))), Next::Begin);
         let mut off = Plan::new(Rules { pass_s: 0, ..RULES });

@@ -126,8 +126,9 @@ fn say(core: &Core) {
     core.raise(
         Alarm::FootageDamaged,
         &format!(
-            "{} stored segments are not what was signed: {}{}. A sound copy from a second place replaces \
-             them; look at the disc",
+            "{} stored segments are not what was signed: {}{}. What is held comes back from the \
+             controller's vault by itself, the rest is lost; look at the disc (smartctl) and replace it \
+             if there are more tomorrow",
             known.len(),
             named.join(", "),
             if known.len() > NAMED { ", …" } else { "" }

@@ -43,6 +43,8 @@ pub enum Behaviour {
     WrongCodec(WrongCodec),
     /// Its description is not SDP.
     BadSdp,
+    /// Gives its stream over UDP only.
+    UdpOnly(UdpOnly),
     /// Puts random bytes between two packets, then goes on.
     Garbage,
     /// Goes silent in the middle of a frame and keeps the connection open.
@@ -63,6 +65,15 @@ pub enum Behaviour {
         /// n; at least 1.
         every: u32,
     },
+}
+
+/// How a camera that knows UDP only answers who asks for TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UdpOnly {
+    /// 461 Unsupported Transport.
+    Refuses,
+    /// 200, with UDP all the same.
+    GrantsUdp,
 }
 
 /// Compressions that are not recorded.

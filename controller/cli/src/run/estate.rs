@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::args::{Args, Output, SiteCommand};
 use crate::connect::{Connection, connect};
 use crate::failure::{Exit, Failure};
-use crate::show::estate::{Camera, Site, health as findings, hold_findings};
+use crate::show::estate::{Camera, Site};
+use crate::show::health::{health as findings, hold_findings};
 use crate::show::logs::Log;
 use crate::{show, when};
 

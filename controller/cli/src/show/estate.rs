@@ -1,4 +1,4 @@
-//! Sites, cameras and people.
+//! Sites, cameras and people, as they are told.
 
 use custody::WallTime;
 use proto::v1;
@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::{Row, or_dash, size_text, text, time, time_text};
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-/// Times in evidence may be off by at most this.
-const CLOCK_UNCERTAINTY_US_MAX: i64 = 1_000_000;
+/// What a site says of a second disc that is there.
+const SECOND_HERE: &str = "here";
 
 /// A site.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,6 +69,20 @@ pub struct Site {
     pub late_erased: u64,
     /// When last.
     pub late_erased_last: Option<WallTime>,
+    /// Stored segments that are not what was signed, and that no sound copy has replaced.
+    pub damaged_segments: u64,
+    /// What was stored then has been read again and compared since; none: not yet.
+    pub scrubbed_until: Option<WallTime>,
+    /// When the reading that now goes on began; none: it rests until the next is due.
+    pub scrub_begun: Option<WallTime>,
+    /// All footage is read again within so many seconds; 0: none is.
+    pub scrub_pass_s: u64,
+    /// The second disc: none without one, `here`, or why it is away.
+    pub second_state: Option<String>,
+    /// Free bytes on it; 0 without one or while it is away.
+    pub second_free_bytes: u64,
+    /// Its bytes, likewise.
+    pub second_total_bytes: u64,
     /// Cameras whose mask is required.
     pub masked_cameras: u32,
     /// How many like them its mask workers carry; none: not known yet.
@@ -122,6 +135,13 @@ impl From<v1::Site> for Site {
             early_erased_last: time(site.early_erased_us),
             late_erased: site.late_erased,
             late_erased_last: time(site.late_erased_us),
+            damaged_segments: site.damaged_segments,
+            scrubbed_until: time(site.scrubbed_until_us),
+            scrub_begun: time(site.scrub_begun_us),
+            scrub_pass_s: site.scrub_pass_s,
+            second_state: text(site.second_state),
+            second_free_bytes: site.second_free_bytes,
+            second_total_bytes: site.second_total_bytes,
             masked_cameras: site.masked_cameras,
             masked_cameras_max: Some(site.masked_cameras_max).filter(|cameras| *cameras > 0),
             mask_encoder: text(site.mask_encoder),
@@ -135,6 +155,9 @@ impl Row for Site {
         "state",
         "recording",
         "disc free",
+        "second disc",
+        "damaged",
+        "read again",
         "forecast shortfall",
         "early/late erased",
         "clock",
@@ -151,6 +174,9 @@ impl Row for Site {
             self.state.clone(),
             format!("{}/{}", self.cameras_recording, self.cameras),
             size_text(self.disc_free_bytes),
+            self.second_text(),
+            self.damaged_segments.to_string(),
+            time_text(self.scrubbed_until),
             self.forecast_shortfall
                 .map_or_else(|| "none".to_owned(), |_| time_text(self.forecast_shortfall)),
             format!("{}/{}", self.early_erased, self.late_erased),
@@ -164,6 +190,21 @@ impl Row for Site {
 }
 
 impl Site {
+    /// Why its second disc is away; none: it is there, or there is none.
+    #[must_use]
+    pub fn second_away(&self) -> Option<&str> {
+        self.second_state.as_deref().filter(|state| *state != SECOND_HERE)
+    }
+
+    /// Its free bytes, `AWAY`, or `-` without one.
+    fn second_text(&self) -> String {
+        match &self.second_state {
+            None => "-".to_owned(),
+            Some(_) if self.second_away().is_some() => "AWAY".to_owned(),
+            Some(_) => size_text(self.second_free_bytes),
+        }
+    }
+
     /// `3`, with what they take of their budget: `3 (12 %)`.
     fn holds_text(&self) -> String {
         match self.held_bytes.saturating_mul(100).checked_div(self.hold_budget_bytes) {
@@ -303,15 +344,20 @@ impl Row for Camera {
 fn kept_text(camera: &Camera) -> String {
     let Some(class) = &camera.retention_class else { return "-".to_owned() };
     let (floor, ceiling) = (camera.floor_s, camera.ceiling_s);
-    let (per, unit) = [(86_400, "d"), (3_600, "h"), (60, "min")]
-        .into_iter()
-        .find(|(per, _)| floor % per == 0 && ceiling % per == 0)
-        .unwrap_or((1, "s"));
+    let (per, unit) = unit_of([floor, ceiling]);
     if floor == ceiling {
         format!("{class} {} {unit}", ceiling / per)
     } else {
         format!("{class} {}-{} {unit}", floor / per, ceiling / per)
     }
+}
+
+/// The longest unit of which all of `seconds` are whole ones, in seconds, and its sign.
+pub(super) fn unit_of<const N: usize>(seconds: [u64; N]) -> (u64, &'static str) {
+    [(86_400, "d"), (3_600, "h"), (60, "min")]
+        .into_iter()
+        .find(|(per, _)| seconds.iter().all(|of| of % per == 0))
+        .unwrap_or((1, "s"))
 }
 
 /// An account.
@@ -337,254 +383,5 @@ impl Row for Person {
     fn cells(&self) -> Vec<String> {
         let state = if self.suspended { "suspended" } else { "active" };
         vec![self.person.clone(), self.roles.join(", "), state.into()]
-    }
-}
-
-/// One line of `health`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
-    /// Whether something is wrong. Problems sort first.
-    pub ok: bool,
-    /// The site or camera.
-    pub object: String,
-    /// The problem's stable name, or `ok`.
-    pub problem: String,
-    /// In words.
-    pub detail: String,
-}
-
-impl Row for Finding {
-    const HEAD: &'static [&'static str] = &["", "object", "problem", "detail"];
-
-    fn cells(&self) -> Vec<String> {
-        let mark = if self.ok { "ok" } else { "!!" };
-        vec![mark.into(), self.object.clone(), self.problem.clone(), self.detail.clone()]
-    }
-}
-
-/// What is wrong with sites, cameras and logs at `now`, problems first. Pure.
-#[must_use]
-pub fn health(
-    sites: &[Site],
-    cameras: &[Camera],
-    alarms: &[String],
-    now: WallTime,
-) -> Vec<Finding> {
-    let alarm = |alarm: &String| Finding {
-        ok: false,
-        object: "controller".to_owned(),
-        problem: "log-alarm".to_owned(),
-        detail: alarm.clone(),
-    };
-    let mut findings: Vec<Finding> = alarms.iter().map(alarm).collect();
-    for site in sites {
-        let mut found = site_problems(site, now);
-        if found.is_empty() {
-            let detail = format!("{}/{} recording", site.cameras_recording, site.cameras);
-            found.push(("ok".to_owned(), detail));
-        }
-        findings.extend(found.into_iter().map(|(problem, detail)| Finding {
-            ok: problem == "ok",
-            object: site.site.clone(),
-            problem,
-            detail,
-        }));
-    }
-    for camera in cameras {
-        findings.extend(camera_problems(camera).into_iter().map(|(problem, detail)| Finding {
-            ok: false,
-            object: camera.camera.clone(),
-            problem: problem.to_owned(),
-            detail,
-        }));
-    }
-    findings.sort();
-    findings
-}
-
-/// What people must see to about holds.
-#[must_use]
-pub fn hold_findings(warnings: &[v1::HoldWarning]) -> Vec<Finding> {
-    const PROBLEMS: [&str; 5] =
-        ["hold-review-due", "hold-waits", "hold-too-late", "hold-refused", "hold-budget"];
-    let finding = |warning: &v1::HoldWarning| Finding {
-        ok: false,
-        object: warning.object.clone(),
-        problem: PROBLEMS
-            .into_iter()
-            .find(|it| *it == warning.problem)
-            .unwrap_or("hold")
-            .to_owned(),
-        detail: warning.detail.clone(),
-    };
-    warnings.iter().map(finding).collect()
-}
-
-fn camera_problems(camera: &Camera) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    if camera.state != "recording" {
-        let problem =
-            if camera.state == "unknown" { "camera-unknown" } else { "camera-not-recording" };
-        let detail = format!("{} {}", camera.state, camera.detail.as_deref().unwrap_or_default());
-        found.push((problem, detail));
-    } else if let Some(detail) = &camera.detail {
-        // It records, and something at it wants seeing to.
-        found.push(("camera-needs-care", detail.clone()));
-    }
-    // A fifth more than the disc was planned for, by the hour or the day.
-    let (stored, expected) = (camera.hour_kbps.max(camera.day_kbps), camera.expected_kbps);
-    if expected > 0 && stored.saturating_mul(5) > expected.saturating_mul(6) {
-        let detail = format!("stores {stored} kbit/s, expected are {expected}");
-        found.push(("bitrate-above-expected", detail));
-    }
-    found
-}
-
-fn site_problems(site: &Site, now: WallTime) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    let mut add = |problem: &str, detail: String| found.push((problem.to_owned(), detail));
-    if let Some(alarm) = &site.log_alarm {
-        add("log-contradicted", alarm.clone());
-    }
-    if site.state != "connected" {
-        let last = time_text(site.last_report);
-        add("site-not-connected", format!("{}, last report {last}", site.state));
-        return found;
-    }
-    if !site.clock_disciplined || site.clock_uncertainty_us > CLOCK_UNCERTAINTY_US_MAX {
-        let bound = site.clock_uncertainty_us / 1_000;
-        add("clock-not-kept", format!("the error may reach {bound} ms"));
-    }
-    for alarm in &site.alarms {
-        add(&alarm.code, alarm.text.clone());
-    }
-    if site.late_erased > 0 {
-        let last = time_text(site.late_erased_last);
-        let detail = format!(
-            "{} segment(s) were erased after their ceiling in the last 31 days, last at {last}",
-            site.late_erased
-        );
-        add("late-erased", detail);
-    }
-    let is_told = site.alarms.iter().any(|alarm| alarm.code == "mask-overload");
-    let most = site.masked_cameras_max.filter(|most| *most < site.masked_cameras && !is_told);
-    if let Some(most) = most {
-        let cameras = site.masked_cameras;
-        let detail =
-            format!("{cameras} masked cameras, the recorder carries {most}: give it more cores");
-        add("mask-overload", detail);
-    }
-    let ends = site.certificate_ends.map(|ends| ends.micros_since(now) / MICROS_PER_DAY);
-    if let Some(days) = ends.filter(|days| *days < 7) {
-        add("certificate-ends-soon", format!("in {days} days"));
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn site() -> Site {
-        v1::Site {
-            site: "east".into(),
-            state: "connected".into(),
-            cameras: 2,
-            cameras_recording: 2,
-            disc_total_bytes: 1,
-            days_left: 40.0,
-            clock_disciplined: true,
-            ..v1::Site::default()
-        }
-        .into()
-    }
-
-    #[test]
-    fn a_sound_estate_has_no_problem() {
-        let camera = v1::Camera {
-            camera: "east/ext-01".into(),
-            state: "recording".into(),
-            ..v1::Camera::default()
-        };
-        let findings = health(&[site()], &[camera.into()], &[], WallTime(0));
-        assert!(findings.iter().all(|finding| finding.ok) && findings.len() == 1);
-    }
-
-    #[test]
-    fn each_problem_is_named_and_stands_first() {
-        let away = Site { site: "west".into(), state: "away".into(), ..site() };
-        let adrift = Site { site: "south".into(), clock_disciplined: false, ..site() };
-        let alarm = |code: &str| Alarm { code: code.into(), text: "in words".into() };
-        let alarms = vec![alarm("retention-at-risk"), alarm("over-ceiling")];
-        let full = Site { site: "hq".into(), alarms, late_erased: 3, ..site() };
-        let ending = Site { certificate_ends: Some(WallTime(MICROS_PER_DAY)), ..site() };
-        let busy =
-            Site { site: "north".into(), masked_cameras: 9, masked_cameras_max: Some(8), ..site() };
-        let silent = v1::Camera {
-            camera: "east/ext-01".into(),
-            state: "camera-unreachable".into(),
-            ..v1::Camera::default()
-        };
-        let heavy = v1::Camera {
-            camera: "east/ext-02".into(),
-            state: "recording".into(),
-            hour_kbps: 4_801,
-            day_kbps: 4_000,
-            expected_kbps: 4_000,
-            ..v1::Camera::default()
-        };
-        let expected =
-            Camera { camera: "east/ext-03".into(), hour_kbps: 4_800, ..heavy.clone().into() };
-        let sites = [site(), away, adrift, full, ending, busy];
-        let cameras = [silent.into(), heavy.into(), expected];
-        let findings = health(&sites, &cameras, &[], WallTime(0));
-        let problems: Vec<_> = findings.iter().map(|finding| finding.problem.as_str()).collect();
-        assert_eq!(problems.len(), 10);
-        assert!(problems.contains(&"mask-overload"));
-        for due in [
-            "site-not-connected",
-            "clock-not-kept",
-            "retention-at-risk",
-            "over-ceiling",
-            "late-erased",
-            "bitrate-above-expected",
-            "certificate-ends-soon",
-            "camera-not-recording",
-        ] {
-            assert!(problems.contains(&due), "{due}");
-        }
-        assert_eq!(problems.last(), Some(&"ok"));
-    }
-
-    #[test]
-    fn a_camera_that_records_and_wants_seeing_to_is_named() {
-        let camera = v1::Camera {
-            camera: "east/ext-01".into(),
-            state: "recording".into(),
-            detail: "a key frame only each 10.0 s: set its key frame interval (GOP) to 2 s".into(),
-            gop_ms: Some(10_000),
-            drift_ppm: Some(-11),
-            ..v1::Camera::default()
-        };
-        let camera = Camera::from(camera);
-        let cells = camera.cells();
-        let cell = |head: &str| &cells[Camera::HEAD.iter().position(|name| *name == head).unwrap()];
-        assert_eq!([cell("gop ms"), cell("lost"), cell("drift ppm")], ["10000", "0", "-11"]);
-        let found = health(&[site()], &[camera], &[], WallTime(0));
-        assert_eq!((found[0].ok, found[0].problem.as_str()), (false, "camera-needs-care"));
-    }
-
-    #[test]
-    fn a_log_that_contradicts_itself_and_a_late_witness_are_problems() {
-        let mut forked = site();
-        forked.log_alarm = Some("a fork".to_owned());
-        forked.state = "away".to_owned();
-        let alarms = ["time-stamping: the authority is away".to_owned()];
-        let problems: Vec<_> = health(&[forked], &[], &alarms, WallTime(0))
-            .into_iter()
-            .map(|finding| (finding.ok, finding.problem))
-            .collect();
-        let expected = ["log-alarm", "log-contradicted", "site-not-connected"];
-        assert_eq!(problems, expected.map(|problem| (false, problem.to_owned())));
     }
 }

@@ -1,9 +1,23 @@
 //! Why footage is kept, and when a person must look at it again. Pure.
 //!
-//! Review dates follow the College of Policing's Authorised Professional Practice (Management of
-//! police information: review, retention and disposal): groups 1 and 2 are looked at after ten
-//! years, group 3 after six. For group 4, where APP leaves it to the kind of record, and for purposes
-//! that are not policing, it is a year: the shortest, since footage shows bystanders.
+//! Groups and periods are those of the College of Policing's Authorised Professional Practice
+//! (Information management: review, retention and disposal of police information,
+//! <https://www.college.police.uk/app/information-management/management-police-information/retention-review-and-disposal>);
+//! they have outlived the MoPI code of 2005, which the Police Information and Records Management Code of
+//! Practice replaced in 2023. APP counts a *clear period*: the time since a person last came to notice as
+//! an offender. Footage knows nobody, so here the order begins it, and a review is never later than APP
+//! has it:
+//!
+//! | group | APP | looked at again after |
+//! |---|---|---|
+//! | 1 certain public protection matters | kept until the offender is 100, reviewed every 10 years | 10 years |
+//! | 2 other sexual, violent or serious offences | reviewed after a clear period of 10 years | 10 years |
+//! | 3 all other offending | reviewed after a clear period of 6 years | 6 years |
+//! | 4 miscellaneous | no period of its own: as CPIA and the limitation of claims have it | 1 year |
+//!
+//! The year of group 4, which purposes that are not policing have too, is ours and not APP's: the
+//! shortest, since footage shows bystanders, and a review is not yet a disposal. The force's records
+//! manager compares the table with APP's own before the first hold, and at each change of APP.
 
 use custody::WallTime;
 use custody::record::{Grounds, LegalBasis, MopiGroup};
@@ -21,6 +35,7 @@ pub struct Asked {
     pub review_at: Option<WallTime>,
 }
 
+/// A leap day makes a review a day early, never late.
 const YEAR_S: i64 = 365 * 24 * 3600;
 
 /// The law that footage for a purpose is kept by, where nobody says another.

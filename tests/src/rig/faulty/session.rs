@@ -13,7 +13,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{interval, timeout};
 
 use super::player::{Action, Player};
-use super::{Settings, Shared, sdp};
+use super::{Behaviour, Settings, Shared, UdpOnly, sdp};
 use crate::rig::footage::FRAMES_PER_SECOND;
 
 /// A request longer than this ends the connection.
@@ -103,7 +103,13 @@ impl Session {
                 ),
             Method::Setup => {
                 let transport = request.header(&TRANSPORT).map_or("", |value| value.as_str());
-                let Some(channel) = interleaved_channel(transport) else {
+                let behaviour = self.settings.behaviour;
+                if behaviour == Behaviour::UdpOnly(UdpOnly::GrantsUdp) {
+                    let udp = "RTP/AVP;unicast;client_port=6970-6971;server_port=6972-6973";
+                    return ok.header(SESSION, SESSION_ID).header(TRANSPORT, udp).build(Vec::new());
+                }
+                let refuses = behaviour == Behaviour::UdpOnly(UdpOnly::Refuses);
+                let Some(channel) = interleaved_channel(transport).filter(|_| !refuses) else {
                     return Response::builder(Version::V1_0, StatusCode::UnsupportedTransport)
                         .header(CSEQ, cseq)
                         .build(Vec::new());
