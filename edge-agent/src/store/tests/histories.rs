@@ -33,6 +33,8 @@ struct History {
     holds: u32,
     /// The last run ended with no segment open: a lost index loses no file.
     at_rest: bool,
+    /// Hours in which a segment was opened since their key was last to be destroyed.
+    opened: BTreeSet<u64>,
 }
 
 /// One run of the agent.
@@ -59,6 +61,7 @@ impl History {
             acts: Vec::new(),
             holds: 0,
             at_rest: false,
+            opened: BTreeSet::new(),
         }
     }
 
@@ -93,15 +96,6 @@ impl History {
 
     fn now(&self) -> WallTime {
         self.site.clock.now()
-    }
-
-    fn sound(&self, store: &Store) {
-        let checked = store.check(Depth::Bytes).unwrap();
-        assert_eq!(checked.findings, []);
-        // Refused steps leave keys for the next sweep or start.
-        let expected = ["index-rebuilding", "keys-not-destroyed"];
-        let alarms = store.alarms();
-        assert!(alarms.iter().all(|(code, _)| expected.contains(code)), "{alarms:?}");
     }
 
     /// Starts the agent; none if the armed fault ended the start.
@@ -348,6 +342,8 @@ impl History {
                 let back = end.is_some_and(|end| end.micros_since(self.now()) > 1_000_000);
                 let anew = run.anew.get(camera).copied().or_else(|| back.then_some("clock-step"));
                 self.tell(format!("open {camera} {anew:?}"));
+                let hours = [Some(self.now()), end].into_iter().flatten();
+                self.opened.extend(hours.map(crate::seal::key_ring::epoch_of));
                 let file = run.store.open_segment(camera, ask(self.now(), anew))?;
                 run.anew.remove(camera);
                 run.abandoned.remove(camera);
@@ -459,6 +455,7 @@ impl History {
         let present = crate::seal::key_ring::epoch_of(self.now());
         for (hour, segments) in run.store.key_hours()? {
             if segments == 0 && hour.abs_diff(present) > 1 {
+                self.opened.remove(&hour);
                 run.store.destroy_hour(hour)?;
             }
         }
