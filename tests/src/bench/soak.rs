@@ -23,9 +23,9 @@ use super::still::Still;
 use super::{Figure, machine};
 
 const CAMERAS: usize = 16;
-const WARM_UP_DAYS: u64 = 4;
-const DAYS: u64 = WARM_UP_DAYS + 7;
-const WARM_UP_HOURS: usize = 24 * WARM_UP_DAYS as usize;
+const WARM_UP_DAYS: usize = 4;
+const DAYS: usize = WARM_UP_DAYS + 7;
+const WARM_UP_HOURS: usize = 24 * WARM_UP_DAYS;
 /// A picture every two seconds, one fragment every ten.
 const FRAME_MS: u64 = 2000;
 const FRAMES_PER_FRAGMENT: u64 = 5;
@@ -128,7 +128,7 @@ fn week(state: &Path) -> Result<Vec<f64>> {
     let stats = store.stats()?;
     let most = CAMERAS as u64 * (6 * 60 + 15);
     ensure!(stats.segments <= most, "{} segments are kept where {most} may be", stats.segments);
-    ensure!(stats.log_size > DAYS * 24 * 60 * CAMERAS as u64, "only {} records", stats.log_size);
+    ensure!(stats.log_size > (DAYS * 24 * 60 * CAMERAS) as u64, "only {} records", stats.log_size);
     store.stop()?;
     Ok(samples)
 }
