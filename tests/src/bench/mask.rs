@@ -30,6 +30,8 @@ const SECONDS_MAX: Duration = Duration::from_secs(300);
 /// The mask, in pixels: left, top, width, height. A tenth of the picture.
 const BOX: (u32, u32, u32, u32) = (96, 108, 480, 432);
 const SIZE: (u32, u32) = (1920, 1080);
+/// Samples around the mask whose likeness is not measured.
+const EDGE: u32 = 8;
 
 #[expect(clippy::print_stdout, reason = "figures beside the one in the file")]
 pub(super) async fn run(folder: &Path) -> Result<Figure> {
@@ -189,9 +191,8 @@ fn write(outputs: &[mask::Output], path: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The mask's box as `ffmpeg` draws it.
-fn drawbox() -> String {
-    let (left, top, width, height) = BOX;
+/// A box as `ffmpeg` draws it.
+fn drawbox((left, top, width, height): (u32, u32, u32, u32)) -> String {
     format!("drawbox=x={left}:y={top}:w={width}:h={height}:color=black:t=fill")
 }
 
@@ -202,7 +203,7 @@ async fn peer(to: &Path, bytes: u64, seconds: f64) -> Result<(f64, u64)> {
     let output = Launch::foreign("ffmpeg", "ffmpeg")
         .args(["-nostdin", "-y", "-benchmark", "-threads", "1", "-i"])
         .args([Clip::Walkway4M.path()])
-        .args(["-vf", &drawbox(), "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1"])
+        .args(["-vf", &drawbox(BOX), "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1"])
         .args(["-g", "50", "-b:v", &bits_per_second])
         .args([to])
         .run(SECONDS_MAX)
@@ -247,9 +248,13 @@ async fn coded_bytes(path: &Path) -> Result<u64> {
 }
 
 /// Mean structural similarity with the camera's pictures outside the mask, by ffmpeg's own filter:
-/// the mask is drawn over both, so that within it they are equal, and that part is taken off.
+/// a box is drawn over both, so that within it they are equal, and that part is taken off. It is the mask's
+/// and [`EDGE`] around it: ours covers the samples that the mask's edge touches, which drawbox does
+/// not, and the filter's windows are eight samples wide.
 async fn ssim(of: &Path) -> Result<f64> {
-    let mask = drawbox();
+    let (left, top, width, height) = BOX;
+    let (width, height) = (width + 2 * EDGE, height + 2 * EDGE);
+    let mask = drawbox((left - EDGE, top - EDGE, width, height));
     let graph = format!("[0:v]{mask}[a];[1:v]{mask}[b];[a][b]ssim");
     let output = Launch::foreign("ffmpeg", "ffmpeg")
         .args(["-nostdin", "-i"])
@@ -262,6 +267,6 @@ async fn ssim(of: &Path) -> Result<f64> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let (_, after) = said.rsplit_once("SSIM Y:").with_context(|| format!("no SSIM: {said}"))?;
     let all: f64 = after.split(' ').next().unwrap_or_default().parse()?;
-    let covered = f64::from(BOX.2) * f64::from(BOX.3) / (f64::from(SIZE.0) * f64::from(SIZE.1));
+    let covered = f64::from(width) * f64::from(height) / (f64::from(SIZE.0) * f64::from(SIZE.1));
     Ok((all - covered) / (1.0 - covered))
 }
