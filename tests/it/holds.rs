@@ -72,6 +72,16 @@ async fn release(force: &Force, hold: &str) {
     force.ask(TECHNICIAN, &release).await.unwrap();
 }
 
+/// The held footage's bundle, but for its first and last second, verifies and misses nothing.
+async fn bundled_whole(force: &Force, camera: &str, from: WallTime, to: WallTime) {
+    let (from, to) = (from.plus_seconds(1).to_string(), to.plus_seconds(-1).to_string());
+    let case = force.request(&[camera], &from, &to).await.unwrap();
+    force.approve(&case).await.unwrap();
+    let ended = force.await_bundle(&case).await.unwrap();
+    assert_eq!(ended["verdict"], "verified", "{ended:#}");
+    assert_eq!(ended["coverage_per_cent"], 100.0, "{ended:#}");
+}
+
 /// Sealed files below a folder: by segment number, their digests. One that is erased meanwhile is none.
 fn sealed(folder: &Path) -> BTreeMap<u64, Digest> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -148,12 +158,7 @@ async fn held_footage_has_a_second_place_that_outlives_the_site() {
     until(&force, &third, "a whole copy", is_copied).await;
     force.site("east").unwrap().kill().await.unwrap();
     fs::remove_dir_all(force.site_state("east")).unwrap();
-    let (from, to) = (from.plus_seconds(1).to_string(), to.plus_seconds(-1).to_string());
-    let case = force.request(&[camera], &from, &to).await.unwrap();
-    force.approve(&case).await.unwrap();
-    let ended = force.await_bundle(&case).await.unwrap();
-    assert_eq!(ended["verdict"], "verified", "{ended:#}");
-    assert_eq!(ended["coverage_per_cent"], 100.0, "{ended:#}");
+    bundled_whole(&force, camera, from, to).await;
 }
 
 #[tokio::test]
@@ -203,12 +208,7 @@ async fn a_third_place_outlives_the_site_and_the_vaults_files() {
     force.site("east").unwrap().kill().await.unwrap();
     fs::remove_dir_all(force.site_state("east")).unwrap();
     fs::remove_dir_all(&vault).unwrap();
-    let (from, to) = (from.plus_seconds(1).to_string(), to.plus_seconds(-1).to_string());
-    let case = force.request(&[camera], &from, &to).await.unwrap();
-    force.approve(&case).await.unwrap();
-    let ended = force.await_bundle(&case).await.unwrap();
-    assert_eq!(ended["verdict"], "verified", "{ended:#}");
-    assert_eq!(ended["coverage_per_cent"], 100.0, "{ended:#}");
+    bundled_whole(&force, camera, from, to).await;
     assert_eq!(sealed(&guests), copies, "what was brought back is still kept");
 
     // A new recorder takes the burned one's place, and the hold ends.

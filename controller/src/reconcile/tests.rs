@@ -48,6 +48,19 @@ fn asked() -> Span {
     Span { from: at("2026-11-21T11:50:00Z"), to: at("2026-11-21T11:59:00Z") }
 }
 
+/// A hold of what is [`asked`], by itself.
+fn hold_order(purpose: Purpose, reason: &str) -> HoldOrder {
+    HoldOrder {
+        cameras: vec!["east/ext-01".parse().unwrap()],
+        site: None,
+        grounds: Asked::default(),
+        span: asked(),
+        purpose,
+        reason: reason.to_owned(),
+        case: None,
+    }
+}
+
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -334,15 +347,7 @@ async fn a_site_that_refuses_ends_the_case() {
 async fn a_hold_without_a_case_is_placed_and_released() {
     let scene = Scene::new();
     scene.run();
-    let order = HoldOrder {
-        cameras: vec!["east/ext-01".parse().unwrap()],
-        site: None,
-        grounds: Asked::default(),
-        span: asked(),
-        purpose: Purpose::Security,
-        reason: "fall on the front steps".to_owned(),
-        case: None,
-    };
+    let order = hold_order(Purpose::Security, "fall on the front steps");
     scene.act("k.ode", Command::PlaceHold(order));
     let hold: HoldId = "H-2026-000001".parse().unwrap();
     let is = |wanted: HoldState| {

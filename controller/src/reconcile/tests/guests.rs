@@ -18,15 +18,7 @@ fn scene() -> Scene {
 }
 
 fn place(scene: &Scene) {
-    let order = HoldOrder {
-        cameras: vec!["east/ext-01".parse().unwrap()],
-        site: None,
-        grounds: Asked::default(),
-        span: asked(),
-        purpose: Purpose::Crime,
-        reason: "robbery in Mill Lane".to_owned(),
-        case: None,
-    };
+    let order = hold_order(Purpose::Crime, "robbery in Mill Lane");
     scene.act("k.ode", Command::PlaceHold(order));
 }
 

@@ -13,15 +13,7 @@ async fn held_footage_is_copied_and_the_copy_goes_with_the_last_hold() {
         mood.records = vec![gap(at("2026-11-21T11:58:00Z")), segment(4)];
     });
     scene.run();
-    let order = HoldOrder {
-        cameras: vec!["east/ext-01".parse().unwrap()],
-        site: None,
-        grounds: Asked::default(),
-        span: asked(),
-        purpose: Purpose::Crime,
-        reason: "robbery in Mill Lane".to_owned(),
-        case: None,
-    };
+    let order = hold_order(Purpose::Crime, "robbery in Mill Lane");
     let holds: [HoldId; 2] = ["H-2026-000001", "H-2026-000002"].map(|id| id.parse().unwrap());
     let copy = |hold: &HoldId, wanted: CopyState| {
         let hold = hold.clone();
